@@ -1,0 +1,97 @@
+# Everything is done from here. `make` alone prints the targets; each first sets up what it needs.
+# ARGS goes to the tool behind a target: make study ARGS=--dry-run, make test ARGS="-m 'not slow'".
+
+PYTHON  ?= python3
+PROFILE ?= digits
+WORKERS ?= 2
+
+VENV  := .venv
+READY := $(VENV)/.ready
+UV    := .tools/bin/uv
+EXTRA := metadata.papermill cell.metadata.papermill metadata.widgets
+
+# Jobs that Snakemake starts find papermill this way, too. Make 3.81 (macOS) heeds the new PATH
+# only where SHELL is set as well.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+SHELL := bash
+# Seconds without a byte until uv gives up; its own 30 are short for PyTorch on a slow line.
+UV_HTTP_TIMEOUT ?= 300
+export UV_HTTP_TIMEOUT
+
+.DEFAULT_GOAL := help
+.PHONY: help study test bench lab lint pins clean distclean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+# --- set-up: one stamp, made again when the pins or the package change ---
+
+# uv goes to a folder of its own, because a system Python refuses `pip install` into itself.
+# --seed leaves pip in place for %pip in a notebook. The last step needs no build isolation, hence
+# no network, because requirements.txt pins setuptools.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	    || { echo "Spotter needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is" \
+	              "$$($(PYTHON) --version 2>/dev/null || echo 'not there')." \
+	              "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2
+	@echo "Setting up $(VENV) (the first time some minutes and 6 GB, most of it PyTorch) ..."
+	@[ -x $(UV) ] \
+	    || $(PYTHON) -m pip install -qq --target .tools 'uv>=0.8' \
+	    || { echo "$(PYTHON) cannot install uv: is its pip there (python3-pip)? Is the network?"; \
+	         exit 1; } >&2
+	@$(UV) venv -q --allow-existing --seed --python $(PYTHON) $(VENV)
+	@$(UV) pip sync -q --python $(VENV)/bin/python requirements.txt
+	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# --- work ---
+
+# Two runs in one checkout would write the same files. Snakemake's own lock outlives a killed run
+# and must then be removed by hand; this one the system frees, and unlike flock(1) macOS has it.
+define LOCKED
+import fcntl, os, sys
+lock = os.open(".runlock", os.O_RDWR | os.O_CREAT)
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit("Another `make study` is running in this folder: wait for its end, or stop it.")
+os.set_inheritable(lock, True)
+os.execvp(sys.argv[1], sys.argv[1:])
+endef
+export LOCKED
+
+study: $(READY) ## run the whole study; PROFILE=digits (default) or another file of profiles/
+	@python -c "$$LOCKED" snakemake --nolock --rerun-incomplete --config profile=$(PROFILE) $(ARGS)
+
+# One call, so that one last line tells about everything. The notebooks come first because they take
+# longest; a worker keeps to one thread, or two of them would fight for two cores. nbmake limits a
+# notebook by the cell; the 300 s a test of pyproject.toml would cut a long one short, hence 900.
+test: $(READY) ## run the unit tests, the examples in docstrings and all notebooks
+	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist worksteal --timeout 900 \
+	    --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks spotter_core tests $(ARGS)
+
+bench: $(READY) ## measure how long the parts take
+	python tests/bench.py $(ARGS)
+
+lab: $(READY) ## open JupyterLab on this machine only, with a token
+	jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(ARGS)
+
+# --keep-id: without it nbstripout renumbers the cells, and a clean notebook counts as dirty.
+lint: $(READY) ## check style, formatting, types, and that notebooks hold no outputs
+	ruff check
+	ruff format --check
+	mypy --strict spotter_core
+	nbstripout --verify --keep-id --extra-keys "$(EXTRA)" notebooks/*.ipynb
+
+# Pins that still fit stay as they are: ARGS=--upgrade moves them all. No file of ours names the
+# host of a package registry, which rules out uv.lock and every --emit option.
+pins: $(READY) ## compile requirements.txt anew from pyproject.toml
+	$(UV) pip compile -q --universal --extra test --no-annotate --no-header $(ARGS) \
+	    pyproject.toml -o requirements.txt
+
+clean: ## remove runs/ (all results that are not in figures/) and caches; not during a run
+	@$(PYTHON) -c "$$LOCKED" rm -rf runs .runlock .snakemake .mypy_cache .pytest_cache .ruff_cache \
+	    .hypothesis */__pycache__ */*/__pycache__ */.ipynb_checkpoints
+
+distclean: clean ## remove the environment, too
+	rm -rf $(VENV) .tools spotter_core.egg-info
