@@ -1,0 +1,109 @@
+"""Backbones: networks that map normalised inputs to feature vectors ``(N, D)``.
+
+Layer 1: plain modules with an ``out_features``; the head is added by ``models``.
+"""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MLP(nn.Module):
+    """Two hidden layers on the flattened input; for points in the plane and tiny images."""
+
+    def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.out_features = width
+        self.body = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(input_shape), width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, width)``."""
+        features: Tensor = self.body(x)
+        return features
+
+
+class SmallCNN(nn.Module):
+    """Two convolutions with pooling and one hidden layer of ``8 * width`` features, no batch norm.
+
+    As many features as ResNet-18 has at that width: scattering a class needs room.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        channels, height, side = input_shape
+        self.out_features = 8 * width
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (height // 4) * (side // 4), 8 * width),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, 8 * width)``."""
+        features: Tensor = self.body(x)
+        return features
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut (He et al. 2016)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        same = stride == 1 and channels_in == channels_out
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False),
+                nn.BatchNorm2d(channels_out),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output, ``stride`` times smaller in height and width."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 with the CIFAR stem (3×3, stride 1, no max-pool); ``8 * width`` features.
+
+    Width 64 is the paper's network, with 512 features.
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.out_features = 8 * width
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            for block in range(2):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(BasicBlock(channels, width * 2**stage, stride))
+                channels = width * 2**stage
+        self.stem = nn.Sequential(
+            nn.Conv2d(input_shape[0], width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, 8 * width)``."""
+        out: Tensor = self.blocks(self.stem(x))
+        return out.mean(dim=(2, 3))
