@@ -1,0 +1,55 @@
+"""Unlearning methods by name; each in a file of its own, with what it reads and where it is from.
+
+Layer 4. ``METHODS["spotter"](original, forget)`` returns an :class:`Unlearned` copy;
+``METHODS["spotter"].with_settings(lambda_2=3.0)`` is the same method with another setting.
+``METHODS["spotter+neggrad"]`` is a base method's loss under Spotter (plug-and-play).
+"""
+
+from dataclasses import replace
+
+from spotter_core.methods._base import ForgetOnlyMethod, Method, RetainMethod, Unlearned
+from spotter_core.methods.boundary_shrink import BoundaryShrink
+from spotter_core.methods.delete import Delete
+from spotter_core.methods.finetune import Finetune
+from spotter_core.methods.neggrad import NegGrad
+from spotter_core.methods.random_label import RandomLabel
+from spotter_core.methods.retrain import Retrain
+from spotter_core.methods.spotter import Spotter
+
+_ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
+    Retrain(),
+    Finetune(),
+    NegGrad(),
+    RandomLabel(),
+    BoundaryShrink(),
+    Delete(),
+    Spotter(),
+)
+METHODS: dict[str, ForgetOnlyMethod | RetainMethod] = {method.name: method for method in _ALONE}
+"""Every method with its default settings; forget-only base methods also as ``spotter+<base>``."""
+METHODS |= {
+    f"spotter+{base.name}": replace(Spotter(), base=base)
+    for base in _ALONE
+    if isinstance(base, ForgetOnlyMethod) and not isinstance(base, Spotter | Delete)
+}
+
+
+def find_method(name: str) -> ForgetOnlyMethod | RetainMethod:
+    """Return the method of that name.
+
+    Raises:
+        ValueError: If there is none; lists those that are.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+__all__ = [
+    "METHODS",
+    "ForgetOnlyMethod",
+    "Method",
+    "RetainMethod",
+    "Unlearned",
+    "find_method",
+]

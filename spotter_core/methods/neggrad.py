@@ -1,0 +1,46 @@
+"""NegGrad: gradient ascent on the forget samples."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from spotter_core.data import ImageSet
+from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.models import Classifier
+from spotter_core.training import predict
+
+
+@dataclass(frozen=True)
+class NegGrad(ForgetOnlyMethod):
+    """Ascend the cross-entropy of the forget samples until none is recognised.
+
+    Reads: forget samples. Official defaults (Unlearn-Sparse, CIFAR-10, ResNet-18, class-wise): lr
+    1e-4, 5 epochs; the step varies from 1e-5 to 1e-1 elsewhere. The loss has no bound, so a run
+    without a stopping rule destroys the network; ours stops when no forget *training* sample is
+    classified as its label, which no test or retained sample is asked for.
+    """
+
+    name: ClassVar[str] = "neggrad"
+    source: ClassVar[str] = "Golatkar et al., CVPR 2020"
+
+    def targets(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+        notes: dict[str, float],
+    ) -> Tensor:
+        """Return the true labels ``(N,)``."""
+        return forget.labels
+
+    def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
+        """Return the negative cross-entropy."""
+        return -F.cross_entropy(logits, targets)
+
+    def finished(self, student: Classifier, forget: ImageSet) -> bool:
+        """Return whether no forget sample is classified as its label any more."""
+        predicted = predict(student, forget.images).logits.argmax(dim=1)
+        return not bool((predicted == forget.labels).any())

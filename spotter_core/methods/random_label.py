@@ -1,0 +1,43 @@
+"""Random label: fine-tuning the forget samples towards labels drawn from the other classes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from spotter_core.data import ImageSet
+from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.models import Classifier
+
+
+@dataclass(frozen=True)
+class RandomLabel(ForgetOnlyMethod):
+    """Descend the cross-entropy to a random retained label, fixed for each forget sample.
+
+    Reads: forget samples (the variant of the UNSC code: retained classes only, SGD 1e-4, 20 epochs,
+    batch norm frozen). The SalUn code draws from all classes, the true one included, and adds an
+    epoch over the retain set.
+    """
+
+    name: ClassVar[str] = "random_label"
+    source: ClassVar[str] = "Graves et al., AAAI 2021"
+    epochs: int = 20
+
+    def targets(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+        notes: dict[str, float],
+    ) -> Tensor:
+        """Return ``(N,)`` labels, uniform over the retained classes."""
+        kept = torch.tensor([c for c in range(original.num_classes) if c not in forget_classes])
+        drawn = kept[torch.randint(len(kept), (len(forget),), generator=generator)]
+        return drawn.to(forget.labels.device)
+
+    def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
+        """Return the cross-entropy to the drawn labels."""
+        return F.cross_entropy(logits, targets)

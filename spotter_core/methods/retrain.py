@@ -1,0 +1,44 @@
+"""Retrain: the oracle, trained from scratch without the forget classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Generator
+
+from spotter_core.data import ImageSet
+from spotter_core.methods._base import RetainMethod, Unlearned, Watch, forgotten_classes
+from spotter_core.models import Classifier
+from spotter_core.training import Recipe, fit
+
+
+@dataclass(frozen=True)
+class Retrain(RetainMethod):
+    """Train a fresh network of the same architecture by the original's recipe on retained samples.
+
+    Reads: retained samples. The head keeps all C rows, so that every attack meets the same shape; the
+    forget classes' rows are only ever pushed down. ``recipe`` replaces the optimiser settings of the
+    other methods; give it the one that trained the original.
+    """
+
+    name: ClassVar[str] = "retrain"
+    source: ClassVar[str] = "exact unlearning, the definition"
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __call__(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        *,
+        retain: ImageSet,
+        forget_classes: Sequence[int] | None = None,
+        generator: Generator | None = None,
+        watch: Watch | None = None,
+    ) -> Unlearned:
+        """Return the retrained oracle; of ``original`` only the architecture is used."""
+        forgotten_classes(original, forget, forget_classes)
+        generator = generator or Generator().manual_seed(0)
+        fitted = fit(original.fresh(generator), retain, recipe=self.recipe, generator=generator)
+        history = [{"loss": loss} for loss in fitted.losses]
+        reads = {"forget": 0, "retain": self.recipe.epochs * len(retain)}
+        return Unlearned(fitted.model, history, reads)
