@@ -1,0 +1,175 @@
+"""What is measured of a cell: one function a blind spot, models in, rows out.
+
+Layer 5. Every function takes (study, cell, methods), measures all models on the same points with
+the same attacks, and returns rows; ``Study.measured`` keeps them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from spotter_core.metrics import (
+    accuracy,
+    conditional_shift,
+    knn_purity,
+    mean_cosine_similarity,
+    over_unlearning,
+    residual_forget_mass,
+)
+from spotter_core.results import Row
+from spotter_core.study import Cell, Near, Study, scaled
+from spotter_core.training import predict
+
+SPLITS = ("forget/train", "forget/validation", "forget/test") + (
+    "retain/train",
+    "retain/validation",
+    "retain/test",
+)
+OU_PARTS = {
+    "over_unlearning": over_unlearning,
+    "residual_forget_mass": residual_forget_mass,
+    "conditional_shift": conditional_shift,
+}
+
+
+def accuracies(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """Accuracy on every part of the split, and the images that each method read to get there."""
+    rows = []
+    for method in methods:
+        for where in SPLITS:
+            logits = study.predictions(cell, method, where).logits
+            value = accuracy(logits, study.part(cell, where).labels)
+            rows.append(study.row(cell, method, where, "accuracy", value, "fraction"))
+        if method != "original":
+            for side, images in study.made(cell, method).record["reads"].items():
+                rows.append(study.row(cell, method, f"{side}/train", "images_read", images, "images"))
+    return rows
+
+
+def class_accuracies(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """Test accuracy of every retained class, and how its images' class distribution shifted."""
+    rows = []
+    labels = study.part(cell, "retain/test").labels
+    before = study.predictions(cell, "original", "retain/test").logits
+    for method in methods:
+        logits = study.predictions(cell, method, "retain/test").logits
+        shift = conditional_shift(before, logits, cell.forget, reduction="none")
+        for c in labels.unique().tolist():
+            name = study.dataset.class_names[c]
+            where, own = "retain/test", labels == c
+            hit = accuracy(logits[own], labels[own])
+            rows.append(study.row(cell, method, where, "accuracy", hit, "fraction", retained=name))
+            value = shift[own].mean().item()
+            rows.append(
+                study.row(cell, method, where, "conditional_shift", value, "nats", retained=name)
+            )
+    return rows
+
+
+def over_unlearning_everywhere(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """OU@epsilon and its parts in every neighborhood, on held-out and on training forget images."""
+    rows = []
+    for name in study.profile.neighborhoods:
+        for where in ("forget/test", "forget/train", "forget/validation"):
+            near = study.near(cell, name, where)
+            rows.append(crossing_row(study, cell, near, where, neighborhood=name))
+            rows += ou_rows(study, cell, methods, near, where, neighborhood=name)
+    return rows
+
+
+def over_unlearning_by_radius(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """OU@epsilon of the headline neighborhood and of uniform noise as the radius grows."""
+    rows = []
+    where = "forget/test"
+    for name in study.profile.curves:
+        for epsilon in study.profile.epsilons:
+            near = study.near(cell, scaled(study.profile.neighborhood(name), epsilon), where)
+            at = {"neighborhood": name, "epsilon": epsilon}
+            rows.append(crossing_row(study, cell, near, where, **at))
+            rows += ou_rows(study, cell, methods, near, where, **at)
+    return rows
+
+
+def ou_rows(
+    study: Study, cell: Cell, methods: Sequence[str], near: Near, where: str, **at: object
+) -> list[Row]:
+    """OU and its two parts of every model on the same points."""
+    rows = []
+    for method in methods:
+        logits = predict(study.model(cell, method), near.images).logits
+        for measure, function in OU_PARTS.items():
+            value = function(near.logits, logits, cell.forget).item()
+            unit = "fraction" if measure == "residual_forget_mass" else "nats"
+            rows.append(study.row(cell, method, where, measure, value, unit, **at))
+    return rows
+
+
+def crossing_row(study: Study, cell: Cell, near: Near, where: str, **at: object) -> Row:
+    """Share of points that the original no longer takes for a forget class: how near is near."""
+    classes = torch.tensor(cell.forget, device=near.logits.device)
+    crossed = (~torch.isin(near.logits.argmax(dim=1), classes)).double().mean().item()
+    return study.row(cell, "original", where, "crossing", crossed, "fraction", **at)
+
+
+def damage_by_class(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """Conditional shift on near points, by the retained class that the original sees in them."""
+    rows = []
+    where, name = "forget/test", study.profile.headline
+    near = study.near(cell, name, where)
+    index = torch.tensor(cell.forget, device=near.logits.device)
+    neighbor = near.logits.index_fill(1, index, -torch.inf).argmax(dim=1)
+    for method in methods:
+        logits = predict(study.model(cell, method), near.images).logits
+        shift = conditional_shift(near.logits, logits, cell.forget, reduction="none")
+        for c in neighbor.unique().tolist():
+            at = {"retained": study.dataset.class_names[c], "points": int((neighbor == c).sum())}
+            value = shift[neighbor == c].mean().item()
+            rows.append(study.row(cell, method, where, "conditional_shift", value, "nats", **at))
+    return rows
+
+
+def relearning(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """PRA accuracy for every k, alpha, metric and scale, mean over the attacker's draws.
+
+    The attacker's samples come from the forget training set. Scored on forget test images, on the
+    forget training images (as published, the k samples included) and, for the price, on retained
+    test images.
+    """
+    rows = []
+    for method in methods:
+        head = study.model(cell, method).head
+        pool = study.predictions(cell, method, "forget/train").features
+        pool_labels = study.part(cell, "forget/train").labels
+        for where in ("forget/test", "forget/train", "forget/validation", "retain/test"):
+            target = study.predictions(cell, method, where)
+            labels = study.part(cell, where).labels
+            for variant in study.profile.attacks:
+                sweep = study.profile.sweep(**variant)
+                means = sweep(head, pool, pool_labels, target, labels, cell.forget).mean(dim=2)
+                at = {"metric": sweep.metric, "scale": sweep.scale or 0.0}
+                rows += [
+                    study.row(
+                        cell, method, where, "pra_accuracy", means[i, j].item(), "fraction",
+                        shots=k, alpha=alpha, **at,
+                    )
+                    for i, k in enumerate(sweep.shots)
+                    for j, alpha in enumerate(sweep.alphas)
+                ]
+    return rows
+
+
+def dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """How tightly the forget class sits together: mean cosine, and purity of its neighbors."""
+    rows = []
+    forget, retain = (study.part(cell, f"{side}/test") for side in ("forget", "retain"))
+    labels = torch.cat([forget.labels, retain.labels])
+    for method in methods:
+        parts = [study.predictions(cell, method, f"{s}/test").features for s in ("forget", "retain")]
+        for side, features, own in zip(
+            ("forget", "retain"), parts, (forget.labels, retain.labels), strict=True
+        ):
+            value = mean_cosine_similarity(features, own)
+            rows.append(study.row(cell, method, f"{side}/test", "mean_cosine", value, "cosine"))
+        purity = knn_purity(torch.cat(parts), labels, cell.forget)
+        rows.append(study.row(cell, method, "forget/test", "knn_purity", purity, "fraction", k=10))
+    return rows

@@ -1,0 +1,331 @@
+"""A study's cells, and what is made of each: models, predictions, neighborhoods, rows.
+
+Layer 5. A cell is (forget classes, seed) of a profile, the unit of work and of resuming. Whatever is
+asked for is loaded if it was made before by the same code with the same settings, else made now and
+written whole; so it does not matter who asks first, in which order or process, or who was killed.
+"""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spotter_core.data import Dataset, ForgetSplit, ImageSet, load_dataset
+from spotter_core.methods import ForgetOnlyMethod, RetainMethod
+from spotter_core.models import Classifier, build_model, load_weights, save_weights
+from spotter_core.neighborhoods import Neighborhood
+from spotter_core.profiles import Profile, load_profile
+from spotter_core.results import Row, load_about, load_rows, save_rows
+from spotter_core.runtime import (
+    describe_run,
+    pick_device,
+    project_root,
+    seeded_generator,
+    settings_hash,
+)
+from spotter_core.sources import code_fingerprint
+from spotter_core.training import Predictions, fit, predict
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: which classes are forgotten, and the seed; written ``forget3+8-seed0``."""
+
+    forget: tuple[int, ...]
+    seed: int
+
+    @property
+    def classes(self) -> str:
+        """The forget classes, ``"3+8"``."""
+        return "+".join(map(str, self.forget))
+
+    def __str__(self) -> str:
+        return f"forget{self.classes}-seed{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        """Return the cell that ``text`` names.
+
+        Raises:
+            ValueError: If it is not of the form ``forget3+8-seed0``.
+        """
+        match = re.fullmatch(r"forget(\d+(?:\+\d+)*)-seed(\d+)", text)
+        if match is None:
+            raise ValueError(f"cell must look like forget3-seed0 or forget3+8-seed0, got {text!r}")
+        return cls(tuple(sorted(map(int, match[1].split("+")))), int(match[2]))
+
+
+def cells_of(profile: Profile) -> list[Cell]:
+    """Return all cells of a profile, by seed, so that neighbors share their original."""
+    return [Cell(tuple(sorted(f)), seed) for seed in profile.seeds for f in profile.forget]
+
+
+@dataclass(frozen=True)
+class Near:
+    """A neighborhood's points, with the original's logits on them and the clean labels."""
+
+    images: Tensor
+    logits: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model and what is known of its making: losses, images read, seconds."""
+
+    model: Classifier
+    record: dict[str, Any]
+
+
+class Study:
+    """Everything made of a profile's cells, on disk below ``root`` and in memory while asked for.
+
+    Args:
+        profile: Or its name.
+        root: Run folder; default ``runs/<profile>`` in the project.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
+    """
+
+    def __init__(
+        self, profile: Profile | str, *, root: Path | None = None, device: str = "auto"
+    ) -> None:
+        self.profile = load_profile(profile) if isinstance(profile, str) else profile
+        self.root = root or project_root() / "runs" / self.profile.name
+        self.device = pick_device(device)
+        torch.set_num_threads(self.profile.threads)
+        self._made: dict[tuple[str, str], Made] = {}
+        self._splits: dict[tuple[int, ...], ForgetSplit] = {}
+        self._near: dict[tuple[str, str, str], Near] = {}
+        self._predictions: dict[tuple[str, str, str], Predictions] = {}
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, decoded once and moved to the device once."""
+        return load_dataset(self.profile.dataset, size=self.profile.size).to(self.device)
+
+    @cached_property
+    def blank(self) -> Classifier:
+        """A network of the profile's architecture with weights that mean nothing."""
+        mean, std = self.dataset.channel_statistics()
+        shape = tuple(self.dataset.train.images.shape[1:])
+        return build_model(
+            **self.profile.model,
+            num_classes=self.dataset.num_classes,
+            input_shape=shape,
+            mean=mean,
+            std=std,
+            generator=seeded_generator("blank"),
+        ).to(self.device)
+
+    @property
+    def arch(self) -> str:
+        """Architecture and width, as rows name it."""
+        return f"{self.profile.model['name']}-{self.profile.model['width']}"
+
+    def split(self, cell: Cell) -> ForgetSplit:
+        """Return the data divided by the cell's forget classes."""
+        if cell.forget not in self._splits:
+            self._splits[cell.forget] = ForgetSplit(self.dataset, cell.forget)
+        return self._splits[cell.forget]
+
+    def part(self, cell: Cell, where: str) -> ImageSet:
+        """Return one part of the split by name, such as ``"forget/test"``."""
+        side, _, name = where.partition("/")
+        chosen: ImageSet = getattr(getattr(self.split(cell), side), name)
+        return chosen
+
+    # --- models ---------------------------------------------------------------------------------
+
+    def fingerprint(self, cell: Cell, method: str, **settings: Any) -> str:
+        """Return what identifies a model: data, architecture, settings, seed and code."""
+        profile = self.profile
+        base = [profile.dataset, profile.size, profile.model, asdict(profile.recipe), cell.seed]
+        code = code_fingerprint("spotter_core.training")
+        original = settings_hash(["original", base, code])
+        if method == "original":
+            return original
+        unlearner = profile.method(method, **settings)
+        modules = [type(unlearner).__module__]
+        if base_method := getattr(unlearner, "base", None):
+            modules.append(type(base_method).__module__)
+        return settings_hash([original, cell.forget, repr(unlearner), code_fingerprint(*modules)])
+
+    def path(self, cell: Cell, method: str, **settings: Any) -> Path:
+        """Return where a model lies; originals are shared by the cells of a seed."""
+        if method == "original":
+            return self.root / "models" / f"seed{cell.seed}" / "original.safetensors"
+        name = f"{method}-{settings_hash(settings)}" if settings else method
+        return self.root / "models" / str(cell) / f"{name}.safetensors"
+
+    def made(self, cell: Cell, method: str, **settings: Any) -> Made:
+        """Return a model and its record; loaded if it is there and true to its settings, else made.
+
+        Args:
+            cell: Forget classes and seed.
+            method: ``"original"`` or a method of the profile.
+            **settings: Over the profile's; for ablations.
+        """
+        path = self.path(cell, method, **settings)
+        key = (str(path), self.fingerprint(cell, method, **settings))
+        if key not in self._made:
+            self._made[key] = self._load(*key) or self._make(cell, method, settings, *key)
+        return self._made[key]
+
+    def model(self, cell: Cell, method: str, **settings: Any) -> Classifier:
+        """Return the model of :meth:`made`."""
+        return self.made(cell, method, **settings).model
+
+    def _load(self, path: str, fingerprint: str) -> Made | None:
+        if not Path(path).is_file():
+            return None
+        try:
+            model, record = load_weights(self.blank, Path(path), settings=fingerprint)
+            return Made(model.eval(), json.loads(record))
+        except ValueError as error:  # cut short, foreign or out of date: say so, make it anew
+            log.warning("%s; making it anew", error)
+            return None
+
+    def _make(
+        self, cell: Cell, method: str, settings: dict[str, Any], path: str, fingerprint: str
+    ) -> Made:
+        start = time.perf_counter()
+        generator = seeded_generator(self.profile.dataset, cell.seed, method)
+        if method == "original":
+            fitted = fit(
+                self.blank.fresh(generator),
+                self.dataset.train,
+                recipe=self.profile.recipe,
+                generator=generator,
+            )
+            record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
+            model = fitted.model
+        else:
+            original, split = self.model(cell, "original"), self.split(cell)
+            start = time.perf_counter()
+            result = unlearn(self.profile.method(method, **settings), original, split, generator)
+            record = {"history": result.history, "reads": result.reads, "notes": result.notes}
+            model = result.model
+        record["seconds"] = round(time.perf_counter() - start, 3)
+        save_weights(model, Path(path), settings=fingerprint, record=json.dumps(record))
+        return Made(model, record)
+
+    # --- what models say ------------------------------------------------------------------------
+
+    def predictions(self, cell: Cell, method: str, where: str) -> Predictions:
+        """Return features and logits of a model on a part of the split, from one pass."""
+        key = (str(cell), method, where)
+        if key not in self._predictions:
+            images = self.part(cell, where).images
+            self._predictions[key] = predict(self.model(cell, method), images)
+        return self._predictions[key]
+
+    def near(self, cell: Cell, neighborhood: str | Neighborhood, where: str) -> Near:
+        """Return a neighborhood's points around a part; they depend on the original alone."""
+        maker = (
+            self.profile.neighborhood(neighborhood)
+            if isinstance(neighborhood, str)
+            else neighborhood
+        )
+        key = (str(cell), repr(maker), where)
+        if key not in self._near:
+            original, samples = self.model(cell, "original"), self.part(cell, where)
+            generator = seeded_generator(self.profile.dataset, cell, "near", where)
+            images = maker(
+                original, samples.pixels(), samples.labels, cell.forget, generator=generator
+            )
+            self._near[key] = Near(images, predict(original, images).logits, samples.labels)
+        return self._near[key]
+
+    # --- rows -----------------------------------------------------------------------------------
+
+    def row(
+        self, cell: Cell, method: str, where: str, measure: str, value: float, unit: str, **at: Any
+    ) -> Row:
+        """Return a row with the study's columns filled in."""
+        return Row(
+            dataset=self.profile.label,
+            arch=self.arch,
+            method=method,
+            forget=cell.classes,
+            seed=cell.seed,
+            split=where,
+            measure=measure,
+            value=value,
+            unit=unit,
+            settings=self.fingerprint(cell, method),
+            at=at,
+        )
+
+    def rows_path(self, measurement: str, cell: Cell) -> Path:
+        """Return where the rows of a measurement of a cell lie."""
+        return self.root / "rows" / measurement / f"{cell}.json"
+
+    def measured(
+        self,
+        compute: Callable[["Study", Cell, Sequence[str]], list[Row]],
+        cell: Cell,
+        methods: Sequence[str],
+    ) -> list[Row]:
+        """Return the rows of one measurement of one cell; loaded if they are true, else computed.
+
+        Args:
+            compute: A function of ``measurements``; its name names the file.
+            cell: Forget classes and seed.
+            methods: Models to measure, ``"original"`` among them.
+        """
+        path = self.rows_path(compute.__name__, cell)
+        fingerprint = settings_hash(
+            [
+                [(m, self.fingerprint(cell, m)) for m in methods],
+                code_fingerprint(compute.__module__),
+                self._measuring(),
+            ]
+        )
+        if path.is_file():
+            try:
+                if load_about(path).get("fingerprint") == fingerprint:
+                    return load_rows(path)
+            except ValueError as error:
+                log.warning("%s; measuring anew", error)
+        rows = compute(self, cell, methods)
+        about = {"fingerprint": fingerprint, "profile": self.profile.name, **describe_run()}
+        save_rows(path, rows, about=about)
+        return rows
+
+    def _measuring(self) -> list[Any]:
+        p = self.profile
+        names = ("label", "neighborhoods", "epsilons", "curves", "shots", "alphas", "supports", "attacks")
+        return [getattr(p, name) for name in names]
+
+
+def unlearn(
+    method: ForgetOnlyMethod | RetainMethod,
+    original: Classifier,
+    split: ForgetSplit,
+    generator: torch.Generator,
+) -> Any:
+    """Run a method on a split. One that forgets from forget samples alone is handed nothing else."""
+    options = {"forget_classes": split.forget_classes, "generator": generator}
+    if isinstance(method, ForgetOnlyMethod):
+        return method(original, split.forget.train, **options)
+    return method(original, split.forget.train, retain=split.retain.train, **options)
+
+
+def scaled(neighborhood: Neighborhood, epsilon: float) -> Neighborhood:
+    """Return the neighborhood at another radius, its step scaled with it."""
+    if hasattr(neighborhood, "sigma") and not hasattr(neighborhood, "epsilon"):
+        return replace(neighborhood, sigma=epsilon)  # type: ignore[type-var]
+    if hasattr(neighborhood, "step"):
+        step = neighborhood.step * epsilon / neighborhood.epsilon  # type: ignore[attr-defined]
+        return replace(neighborhood, epsilon=epsilon, step=step)  # type: ignore[type-var]
+    return replace(neighborhood, epsilon=epsilon)  # type: ignore[type-var]

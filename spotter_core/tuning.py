@@ -1,0 +1,133 @@
+"""How the settings of a profile's methods are chosen: one rule, the same budget, no test image.
+
+Layer 6. The rule, for every method alike, on the *validation* images of cells whose forget class
+and seed are not reported:
+
+1. A candidate is *sound* if forget accuracy is at most 1 % and retain accuracy within one point of
+   the original's.
+2. Of the sound candidates the one with the least OU / ln 2 + PRA is taken: over-unlearning in the
+   headline neighborhood, plus the accuracy regained by the attacker's best alpha at any k.
+3. If none is sound, the one that misses step 1 by the least.
+
+``python -m spotter_core.tuning digits`` runs all candidates, keeps a log beside the profile and
+prints what the profile should say. It needs retained validation images, for every method alike; no
+*method* reads them.
+"""
+
+import itertools
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from spotter_core.metrics import accuracy, over_unlearning
+from spotter_core.profiles import Profile, load_profile, profiles_folder
+from spotter_core.runtime import describe_run, seeded_generator, write_text_atomically
+from spotter_core.study import Cell, Study, unlearn
+from spotter_core.training import Diverged, predict
+
+FORGET_AT_MOST = 0.01
+RETAIN_LOSS_AT_MOST = 0.01
+
+
+def candidates(profile: Profile, method: str) -> Iterator[dict[str, Any]]:
+    """Yield every combination of a method's candidate values."""
+    grid: dict[str, list[Any]] = profile.tuning["candidates"].get(method, {})
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def violation(score: Mapping[str, float]) -> float:
+    """Return by how much a candidate misses soundness; 0 if it does not. Fractions."""
+    forget = max(score["forget_accuracy"] - FORGET_AT_MOST, 0.0)
+    return forget + max(score["retain_loss"] - RETAIN_LOSS_AT_MOST, 0.0)
+
+
+def rank(score: Mapping[str, float]) -> tuple[float, float]:
+    """Return what the rule minimises: soundness first, then OU and PRA together."""
+    return violation(score), score["over_unlearning"] / math.log(2.0) + score["pra_accuracy"]
+
+
+def choose(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return each method's settings by the rule, from the entries of a log."""
+    chosen: dict[str, dict[str, Any]] = {}
+    best: dict[str, tuple[float, float]] = {}
+    for entry in entries:
+        method, value = entry["method"], rank(entry["score"])
+        if method not in best or value < best[method]:
+            best[method], chosen[method] = value, entry["settings"]
+    return chosen
+
+
+def score(study: Study, cell: Cell, method: str, settings: dict[str, Any]) -> dict[str, float]:
+    """Return a candidate's numbers on validation images, mean over nothing: one cell."""
+    original, split = study.model(cell, "original"), study.split(cell)
+    profile = replace(study.profile, methods={**study.profile.methods, method: settings})
+    generator = seeded_generator(profile.dataset, cell.seed, method)
+    model = unlearn(profile.method(method), original, split, generator).model
+    forget, retain = split.forget.validation, split.retain.validation
+    pool = predict(model, split.forget.train.images).features
+    target = predict(model, forget.images)
+    before = accuracy(predict(original, retain.images).logits, retain.labels)
+    after = accuracy(predict(model, retain.images).logits, retain.labels)
+    near = study.near(cell, profile.headline, "forget/validation")
+    shifted = predict(model, near.images).logits
+    attacks = profile.sweep()(
+        model.head, pool, split.forget.train.labels, target, forget.labels, cell.forget
+    )
+    return {
+        "forget_accuracy": accuracy(target.logits, forget.labels),
+        "retain_loss": before - after,
+        "over_unlearning": over_unlearning(near.logits, shifted, cell.forget).item(),
+        "pra_accuracy": attacks.mean(dim=2).max().item(),
+    }
+
+
+def mean_score(study: Study, method: str, settings: dict[str, Any]) -> dict[str, float]:
+    """Return a candidate's numbers, mean over the tuning cells; a diverged run is the worst."""
+    try:
+        scores = [
+            score(study, Cell.parse(cell), method, settings) for cell in study.profile.tuning["cells"]
+        ]
+    except Diverged:
+        return dict(
+            forget_accuracy=1.0, retain_loss=1.0, over_unlearning=math.log(2.0), pra_accuracy=1.0
+        )
+    return {name: sum(s[name] for s in scores) / len(scores) for name in scores[0]}
+
+
+def log_path(profile: str) -> Path:
+    """Return where the log of a profile's tuning is kept."""
+    return profiles_folder() / f"{profile}.tuning.json"
+
+
+def tune(name: str) -> dict[str, dict[str, Any]]:
+    """Run all candidates of a profile, write the log, and return the chosen settings."""
+    study = Study(load_profile(name))
+    entries = []
+    work = [(m, c) for m in study.profile.tuning["candidates"] for c in candidates(study.profile, m)]
+    for method, settings in tqdm(work, desc="candidates"):
+        result = mean_score(study, method, settings)
+        entries.append({"method": method, "settings": settings, "score": result})
+    about = {"cells": study.profile.tuning["cells"], **describe_run()}
+    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
+    head = json.dumps({"about": about}, sort_keys=True)
+    write_text_atomically(log_path(name), f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+    return choose(entries)
+
+
+def load_log(profile: str) -> list[dict[str, Any]]:
+    """Return the entries of a profile's tuning log."""
+    content = json.loads(log_path(profile).read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = content["candidates"]
+    return entries
+
+
+if __name__ == "__main__":
+    for method, settings in tune(sys.argv[1] if len(sys.argv) > 1 else "digits").items():
+        print(f"  {method}: {json.dumps(settings)}")
