@@ -16,17 +16,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.profiles import load_profile
-from spotter_core.runtime import settings_hash
+from spotter_core.files import settings_hash
 from spotter_core.sources import notebook_fingerprint
-from spotter_core.study import cells_of
 
+config.setdefault("profile", "digits")
 try:
-    PROFILE = load_profile(config.get("profile", "digits"))
+    PROFILE = load_profile(config["profile"])
 except ValueError as error:
     sys.exit(str(error))
 RUN = f"runs/{PROFILE.name}"
 FIGURES = f"figures/{PROFILE.name}"
-CELLS = [str(cell) for cell in cells_of(PROFILE)]
+CELLS = [str(cell) for cell in PROFILE.cells]
 SETTINGS = settings_hash(Path(f"profiles/{PROFILE.name}.yaml").read_text())
 
 # A notebook and those whose models or rows it needs. Where a notebook's cells are divided among
@@ -122,5 +122,5 @@ rule notebook:
     message:
         "{wildcards.notebook} ({wildcards.job})"
     shell:
-        "python -m spotter_core.notebooks notebooks/{wildcards.notebook}.ipynb {log.notebook}"
+        "python -m spotter_core.execute notebooks/{wildcards.notebook}.ipynb {log.notebook}"
         " --log {log.text} --timeout $((60 * {resources.runtime})) {params.parameters}"

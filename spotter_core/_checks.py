@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 
+class NotFinite(ValueError):
+    """Logits hold NaN or +inf: the network that made them has diverged."""
+
+
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raise ``ValueError`` unless ``value`` is one of ``choices``."""
     known = sorted(choices)
@@ -71,7 +75,8 @@ def check_forget_classes(forget_classes: Sequence[int], num_classes: int) -> tup
 def check_logits(**logits: Tensor) -> None:
     """Raise ``ValueError`` unless every keyword is ``(N, C)``, floating point, free of NaN.
 
-    ``-inf`` is a legal logit (a class of probability 0), ``+inf`` is not.
+    ``-inf`` is a legal logit (a class of probability 0), ``+inf`` is not; NaN and ``+inf`` raise
+    ``NotFinite``, a kind of ``ValueError``.
     """
     for name, value in logits.items():
         if value.ndim != 2 or not value.is_floating_point():
@@ -82,7 +87,7 @@ def check_logits(**logits: Tensor) -> None:
         # NaN < inf is False, so one comparison finds both NaN and +inf
         if not bool((value.detach() < torch.inf).all()):
             rows = (~(value.detach() < torch.inf)).any(dim=1).nonzero().flatten().tolist()
-            raise ValueError(
+            raise NotFinite(
                 f"{name} holds NaN or +inf in {len(rows)} of {len(value)} rows "
                 f"(first: row {rows[0]}): the network that made them has diverged; "
                 "lower its learning rate or check its inputs"

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 class MLP(nn.Module):
     """Two hidden layers on the flattened input; for points in the plane and tiny images."""
 
+    out_features: int
+
     def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.out_features = width
@@ -34,6 +36,8 @@ class SmallCNN(nn.Module):
 
     As many features as ResNet-18 has at that width: scattering a class needs room.
     """
+
+    out_features: int
 
     def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
         super().__init__()
@@ -87,6 +91,8 @@ class ResNet18(nn.Module):
 
     Width 64 is the paper's network, with 512 features.
     """
+
+    out_features: int
 
     def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
         super().__init__()

@@ -76,8 +76,8 @@ def blend(new: Tensor, old: Tensor, alpha: float) -> Tensor:
 class PrototypeAttack:
     """PRA: blend each forget class's prototype into its row of the head.
 
-    ``w_c <- alpha w + (1 - alpha) w_c`` and ``b_c <- alpha b + (1 - alpha) b_c`` with the prototype's
-    row (w, b); nothing else changes.
+    ``w_c <- alpha w + (1 - alpha) w_c`` and ``b_c <- alpha b + (1 - alpha) b_c`` with the
+    prototype's row (w, b); nothing else changes.
 
     Attributes:
         shots: Samples of each forget class that the attacker holds; the paper uses 1 to 10.
@@ -142,7 +142,8 @@ def row_scale(head_weight: Tensor, forget_classes: Sequence[int], scale: float |
         return 1.0
     kept = torch.ones(len(head_weight), dtype=torch.bool)
     kept[list(forget_classes)] = False
-    return scale * head_weight.detach()[kept.to(head_weight.device)].norm(dim=1).mean().item()
+    lengths = head_weight.detach()[kept.to(head_weight.device)].norm(dim=1)
+    return scale * float(lengths.mean())
 
 
 def rewrite_rows(
@@ -225,7 +226,9 @@ class PrototypeSweep:
         means = sums[:, :, [k - 1 for k in self.shots]].unsqueeze(-2)
         rows, biases = prototype_rows(means, self.metric, scale)  # (S, F, k, D), (S, F, k)
         scores = torch.einsum("nd,sfkd->nfks", target.features, rows) + biases.permute(1, 2, 0)
-        return torch.stack([self._accuracy(scores, a, target, target_labels, classes) for a in self.alphas], 1)
+        return torch.stack(
+            [self._accuracy(scores, a, target, target_labels, classes) for a in self.alphas], 1
+        )
 
     @staticmethod
     def _accuracy(
@@ -236,5 +239,7 @@ class PrototypeSweep:
         old = target.logits[:, index][:, :, None, None]
         forgotten, which = blend(scores, old, alpha).max(dim=1)
         retained, other = target.logits.index_fill(1, index, -torch.inf).max(dim=1)
-        predicted = torch.where(forgotten > retained[:, None, None], index[which], other[:, None, None])
+        predicted = torch.where(
+            forgotten > retained[:, None, None], index[which], other[:, None, None]
+        )
         return (predicted == labels[:, None, None]).double().mean(dim=0)

@@ -131,7 +131,7 @@ class ForbiddenSet(ImageSet):
 
 
 def data_root() -> Path:
-    """Return where data sets lie: ``$SPOTTER_DATA``, else ``spotter`` in the user's cache folder."""
+    """Return where data sets lie: ``$SPOTTER_DATA``, else ``spotter`` in the cache folder."""
     named = os.environ.get("SPOTTER_DATA")
     if named:
         return Path(named).expanduser()
@@ -187,7 +187,9 @@ def load_torchvision_dataset(name: str, *, download: bool, validation: float) ->
             f"load_dataset({name!r}, download=True) with a network"
         ) from error
     sets = [
-        ImageSet(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
+        ImageSet(
+            torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
+        )
         for part in (train, test)
     ]
     return with_validation(name, tuple(train.classes), *sets, validation=validation)
@@ -232,7 +234,11 @@ def load_dataset(
             folder = data_root() / folder
         classes, train, test = read_image_folder(folder, size=size)
         return with_validation(
-            f"folder:{folder.name}", classes, ImageSet(*train), ImageSet(*test), validation=validation
+            f"folder:{folder.name}",
+            classes,
+            ImageSet(*train),
+            ImageSet(*test),
+            validation=validation,
         )
     known = ", ".join(["digits", *TORCHVISION_SETS, "folder:PATH"])
     raise ValueError(f"unknown data set {name!r}; expected one of {known}")

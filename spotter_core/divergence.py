@@ -14,7 +14,7 @@ from spotter_core._checks import check_forget_classes, check_logits, check_same_
 
 
 def masked_log_softmax(logits: Tensor, forget_classes: Sequence[int]) -> Tensor:
-    r"""Log of the masked softmax :math:`\tilde\sigma(z)`: forget classes to 0, the rest renormalised.
+    r"""Log of masked softmax :math:`\tilde\sigma(z)`: forget classes at 0, the rest renormalised.
 
     The mask is set on the *logits*, so the result sums to one however certain the network is of a
     forgotten class. Masking probabilities and dividing by ``sum + 1e-10``, as the published code

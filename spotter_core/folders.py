@@ -17,7 +17,9 @@ SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".
 Labelled = tuple[Tensor, Tensor]
 
 
-def read_image_folder(root: Path, *, size: int | None = None) -> tuple[tuple[str, ...], Labelled, Labelled]:
+def read_image_folder(
+    root: Path, *, size: int | None = None
+) -> tuple[tuple[str, ...], Labelled, Labelled]:
     """Return class names (sorted), training and test ``(images, labels)`` of an image folder.
 
     Images are ``(N, 1, H, W)`` bytes if every one is grey, else ``(N, 3, H, W)``.
@@ -39,7 +41,12 @@ def read_image_folder(root: Path, *, size: int | None = None) -> tuple[tuple[str
             f"{root}: classes {strangers} have images in only one of train/ and test/: "
             "each class needs both"
         )
-    flat = [(part, label, path) for part in files for label, c in enumerate(names) for path in files[part][c]]
+    flat = [
+        (part, label, path)
+        for part in files
+        for label, c in enumerate(names)
+        for path in files[part][c]
+    ]
     images = decode([path for _, _, path in flat], size=size)
     labels = torch.tensor([label for _, label, _ in flat])
     in_train = torch.tensor([part == "train" for part, _, _ in flat])

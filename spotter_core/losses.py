@@ -78,7 +78,8 @@ def dispersion_loss(features: Tensor, labels: Tensor) -> Tensor:
         Ha et al. (2025), arXiv:2506.01318, the intra-class dispersion loss.
 
     Example:
-        >>> dispersion_loss(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]), torch.tensor([7, 7, 7]))
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]])
+        >>> dispersion_loss(features, torch.tensor([7, 7, 7]))
         tensor(0.4714)
     """
     if features.ndim != 2 or not features.is_floating_point():
@@ -96,7 +97,8 @@ def dispersion_loss(features: Tensor, labels: Tensor) -> Tensor:
     norms = features.norm(dim=1, keepdim=True)
     units = features / norms.where(norms > 0, torch.inf)  # x / inf: value and gradient are 0
     sums = units.new_zeros(len(counts), units.shape[1]).index_add(0, group, units)
-    return (sums.square().sum() - units.square().sum()) / pairs
+    similarity: Tensor = (sums.square().sum() - units.square().sum()) / pairs
+    return similarity
 
 
 class SpotterTerms(NamedTuple):

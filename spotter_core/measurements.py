@@ -5,6 +5,8 @@ the same attacks, and returns rows; ``Study.measured`` keeps them.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -16,14 +18,14 @@ from spotter_core.metrics import (
     over_unlearning,
     residual_forget_mass,
 )
+from spotter_core.models import Classifier
+from spotter_core.profiles import Cell
 from spotter_core.results import Row
-from spotter_core.study import Cell, Near, Study, scaled
+from spotter_core.study import Near, Study, scaled
 from spotter_core.training import predict
 
-SPLITS = ("forget/train", "forget/validation", "forget/test") + (
-    "retain/train",
-    "retain/validation",
-    "retain/test",
+SPLITS = tuple(
+    f"{side}/{part}" for side in ("forget", "retain") for part in ("train", "validation", "test")
 )
 OU_PARTS = {
     "over_unlearning": over_unlearning,
@@ -42,7 +44,9 @@ def accuracies(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
             rows.append(study.row(cell, method, where, "accuracy", value, "fraction"))
         if method != "original":
             for side, images in study.made(cell, method).record["reads"].items():
-                rows.append(study.row(cell, method, f"{side}/train", "images_read", images, "images"))
+                rows.append(
+                    study.row(cell, method, f"{side}/train", "images_read", images, "images")
+                )
     return rows
 
 
@@ -83,7 +87,7 @@ def over_unlearning_by_radius(study: Study, cell: Cell, methods: Sequence[str]) 
     where = "forget/test"
     for name in study.profile.curves:
         for epsilon in study.profile.epsilons:
-            near = study.near(cell, scaled(study.profile.neighborhood(name), epsilon), where)
+            near = study.near(cell, scaled(study.neighborhood(name), epsilon), where)
             at = {"neighborhood": name, "epsilon": epsilon}
             rows.append(crossing_row(study, cell, near, where, **at))
             rows += ou_rows(study, cell, methods, near, where, **at)
@@ -144,13 +148,20 @@ def relearning(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
             target = study.predictions(cell, method, where)
             labels = study.part(cell, where).labels
             for variant in study.profile.attacks:
-                sweep = study.profile.sweep(**variant)
+                sweep = study.sweep(**variant)
                 means = sweep(head, pool, pool_labels, target, labels, cell.forget).mean(dim=2)
                 at = {"metric": sweep.metric, "scale": sweep.scale or 0.0}
                 rows += [
                     study.row(
-                        cell, method, where, "pra_accuracy", means[i, j].item(), "fraction",
-                        shots=k, alpha=alpha, **at,
+                        cell,
+                        method,
+                        where,
+                        "pra_accuracy",
+                        means[i, j].item(),
+                        "fraction",
+                        shots=k,
+                        alpha=alpha,
+                        **at,
                     )
                     for i, k in enumerate(sweep.shots)
                     for j, alpha in enumerate(sweep.alphas)
@@ -164,7 +175,9 @@ def dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     forget, retain = (study.part(cell, f"{side}/test") for side in ("forget", "retain"))
     labels = torch.cat([forget.labels, retain.labels])
     for method in methods:
-        parts = [study.predictions(cell, method, f"{s}/test").features for s in ("forget", "retain")]
+        parts = [
+            study.predictions(cell, method, f"{s}/test").features for s in ("forget", "retain")
+        ]
         for side, features, own in zip(
             ("forget", "retain"), parts, (forget.labels, retain.labels), strict=True
         ):
@@ -173,3 +186,74 @@ def dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
         purity = knn_purity(torch.cat(parts), labels, cell.forget)
         rows.append(study.row(cell, method, "forget/test", "knn_purity", purity, "fraction", k=10))
     return rows
+
+
+def ablated(study: Study, setting: str, value: Any) -> dict[str, Any]:
+    """Return Spotter's settings that differ when one of them takes another value.
+
+    ``neighborhood.epsilon`` reaches into the neighborhood and scales its step along.
+    """
+    name, _, inner = setting.partition(".")
+    if not inner:
+        return {name: value}
+    old = dict(study.profile.methods["spotter"][name])
+    if inner == "epsilon" and "step" in old:
+        old["step"] = old["step"] * value / old["epsilon"]
+    return {name: {**old, inner: value}}
+
+
+def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """Spotter with one setting changed at a time; ``methods`` are the yardsticks beside it.
+
+    The profile's own setting appears once in every series. PRA is the attacker's best alpha at five
+    shots, on forget test images.
+    """
+    own = study.profile.methods["spotter"]
+    rows = []
+    for setting, values in study.profile.ablation.items():
+        name, _, inner = setting.partition(".")
+        default = own[name][inner] if inner else own[name]
+        for value in sorted({default, *values}):
+            change = {} if value == default else ablated(study, setting, value)
+            model = study.model(cell, "spotter", **change)
+            at = {"setting": setting, "setting_value": value}
+            rows += vital_signs(study, cell, "spotter", model, **at)
+    for method in methods:
+        if method != "spotter":
+            rows += vital_signs(study, cell, method, study.model(cell, method))
+    return rows
+
+
+def vital_signs(
+    study: Study, cell: Cell, method: str, model: Classifier, **at: object
+) -> list[Row]:
+    """The five numbers of one model: forget and retain accuracy, OU, PRA, mean cosine."""
+    forget, retain = study.part(cell, "forget/test"), study.part(cell, "retain/test")
+    seen, kept = predict(model, forget.images), predict(model, retain.images)
+    near = study.near(cell, study.profile.headline, "forget/test")
+    ou = over_unlearning(near.logits, predict(model, near.images).logits, cell.forget).item()
+    pool = study.part(cell, "forget/train")
+    regained = replace(study.sweep(), shots=(5,))(
+        model.head,
+        predict(model, pool.images).features,
+        pool.labels,
+        seen,
+        forget.labels,
+        cell.forget,
+    )
+    signs = [
+        ("forget/test", "accuracy", accuracy(seen.logits, forget.labels), "fraction"),
+        ("retain/test", "accuracy", accuracy(kept.logits, retain.labels), "fraction"),
+        ("forget/test", "over_unlearning", ou, "nats"),
+        ("forget/test", "pra_accuracy", regained.mean(dim=2).max().item(), "fraction"),
+        (
+            "forget/test",
+            "mean_cosine",
+            mean_cosine_similarity(seen.features, forget.labels),
+            "cosine",
+        ),
+    ]
+    return [
+        study.row(cell, method, where, measure, value, unit, **at)
+        for where, measure, value, unit in signs
+    ]

@@ -114,7 +114,8 @@ def mass_floor(mass: Tensor) -> Tensor:
     check_fraction(**{"mass.min()": mass.min().item(), "mass.max()": mass.max().item()})
     m = mass.double()
     kept = torch.special.xlogy(1 - m, 2 * (1 - m) / (2 - m))
-    return 0.5 * (torch.log(2 / (2 - m)) + kept + m * math.log(2.0))
+    floor: Tensor = 0.5 * (torch.log(2 / (2 - m)) + kept + m * math.log(2.0))
+    return floor
 
 
 @dataclass
@@ -166,9 +167,13 @@ def mean_cosine_similarity(features: Tensor, labels: Tensor) -> float:
     return dispersion_loss(features.detach().double(), labels).item()
 
 
-def knn_purity(features: Tensor, labels: Tensor, forget_classes: Sequence[int], *, k: int = 10) -> float:
-    """Return how far forget samples keep to themselves: the share of their k nearest neighbors
-    (cosine, among all samples passed) that bear their own label, in [0, 1].
+def knn_purity(
+    features: Tensor, labels: Tensor, forget_classes: Sequence[int], *, k: int = 10
+) -> float:
+    """Return how far forget samples keep to themselves, in [0, 1].
+
+    The share of their k nearest neighbors (cosine, among all samples passed) that bear their own
+    label.
 
     Raises:
         ValueError: If k is not below the number of samples, or no sample is of a forget class.
@@ -177,9 +182,13 @@ def knn_purity(features: Tensor, labels: Tensor, forget_classes: Sequence[int], 
 
     check_labels(labels, len(features))
     if not 1 <= k < len(features):
-        raise ValueError(f"k must lie in [1, {len(features) - 1}] for {len(features)} samples, got {k}")
+        raise ValueError(
+            f"k must lie in [1, {len(features) - 1}] for {len(features)} samples, got {k}"
+        )
     own = labels.cpu().numpy()
-    asked = torch.isin(labels, torch.tensor(list(forget_classes), device=labels.device)).cpu().numpy()
+    asked = (
+        torch.isin(labels, torch.tensor(list(forget_classes), device=labels.device)).cpu().numpy()
+    )
     if not asked.any():
         raise ValueError(f"labels holds no sample of forget_classes {list(forget_classes)}")
     table = features.detach().double().cpu().numpy()

@@ -15,9 +15,14 @@ from torch import Generator, Tensor, nn
 
 from spotter_core._checks import check_choice, check_positive
 from spotter_core.architectures import MLP, ResNet18, SmallCNN
-from spotter_core.runtime import atomic_path, global_seed_from
+from spotter_core.files import atomic_path
+from spotter_core.runtime import global_seed_from
 
-ARCHITECTURES = {"mlp": MLP, "small_cnn": SmallCNN, "resnet18": ResNet18}
+ARCHITECTURES: dict[str, type[MLP | SmallCNN | ResNet18]] = {
+    "mlp": MLP,
+    "small_cnn": SmallCNN,
+    "resnet18": ResNet18,
+}
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ def wrap(module: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> C
     before it the backbone. ``module`` itself is left as it is.
 
     Args:
-        module: Takes *normalised* images, as torchvision's models do, and returns ``(N, C)`` logits.
+        module: Takes *normalised* images, as torchvision's models do; returns ``(N, C)`` logits.
         mean: Mean by channel that it was trained with.
         std: Standard deviation by channel that it was trained with.
 
@@ -215,9 +220,7 @@ def wrap(module: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> C
     return Classifier(backbone, head, mean=mean, std=std)
 
 
-def save_weights(
-    model: Classifier, path: Path, *, settings: str = "", record: str = ""
-) -> None:
+def save_weights(model: Classifier, path: Path, *, settings: str = "", record: str = "") -> None:
     """Write the weights as safetensors, whole or not at all.
 
     Args:
@@ -226,7 +229,9 @@ def save_weights(
         settings: Identifies what made them; checked by :func:`load_weights`.
         record: Any text to be kept in the same file, so that the two can't part.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"settings": settings, "record": record})
 

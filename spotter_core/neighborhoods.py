@@ -260,7 +260,9 @@ class PublishedNeighborhood:
                 # d/d(normalised) has the sign of d/d(pixel): std is positive
                 gradient = image_gradient(model, near * std + mean, targets)
                 near = near + self.step * gradient.sign()
-                near = torch.minimum(torch.maximum(near, clean - self.epsilon), clean + self.epsilon)
+                near = torch.minimum(
+                    torch.maximum(near, clean - self.epsilon), clean + self.epsilon
+                )
                 near = near.clamp(0.0, 1.0)
         return (near.clamp(0.0, 1.0) * std + mean).clamp(0.0, 1.0)
 

@@ -1,25 +1,20 @@
-"""How a notebook starts, and how one is executed from the command line.
+"""How a notebook starts and what it leaves: parameters checked, study opened, rows published.
 
-Layer 7, the top: notebooks call :func:`start`; the graph calls ``python -m spotter_core.notebooks``,
-which is papermill with three things more: unknown parameters are refused, an error is told in one
-sentence that names notebook, cell and exception, and the executed copy is kept then too.
+Layer 7, the top: called by notebooks alone.
 """
 
-import argparse
 import ast
-import contextlib
 import logging
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from spotter_core.execute import refuse_unknown
+from spotter_core.files import project_root
+from spotter_core.profiles import Cell
 from spotter_core.results import Row, save_rows
-from spotter_core.runtime import describe_run, project_root
-from spotter_core.study import Cell, Study, cells_of
+from spotter_core.runtime import describe_run
+from spotter_core.study import Study
 
 INJECTED = "# Parameters\n"
 """First line of the cell that papermill puts below the parameters cell."""
@@ -56,14 +51,6 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_unknown(given: set[str], declared: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` if a given parameter is not declared."""
-    if unknown := sorted(given - set(declared)):
-        raise ValueError(
-            f"unknown parameter {', '.join(unknown)}: this notebook has {', '.join(declared)}"
-        )
-
-
 def start(namespace: Mapping[str, Any]) -> tuple[Study, list[Cell], Path]:
     """Check a notebook's parameters and return its study, its cells and its figures' folder.
 
@@ -77,16 +64,16 @@ def start(namespace: Mapping[str, Any]) -> tuple[Study, list[Cell], Path]:
     check_parameters(namespace)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     root = project_root()
-    study = Study(
-        namespace["profile"], root=root / namespace["run"] if namespace["run"] else None
-    )
+    study = Study(namespace["profile"], root=root / namespace["run"] if namespace["run"] else None)
     named = namespace["cells"]
-    cells = cells_of(study.profile) if named == ["all"] else [Cell.parse(name) for name in named]
+    cells = study.profile.cells if named == ["all"] else [Cell.parse(name) for name in named]
     for cell in cells:
         study.split(cell)  # refuses a class that the data set does not have, now
     figures = root / namespace["figures"] if namespace["figures"] else study.root / "figures"
     facts = describe_run()
-    print(f"{study.profile.label}, {study.arch}, {len(cells)} cell(s) of profile {study.profile.name}")
+    print(
+        f"{study.profile.label}, {study.arch}, {len(cells)} cell(s) of profile {study.profile.name}"
+    )
     print(f"Python {facts['python']}, torch {facts['torch']}, {facts['hardware']}")
     return study, cells, figures
 
@@ -95,84 +82,3 @@ def publish_rows(rows: Sequence[Row], path: Path) -> None:
     """Write the rows behind a picture beside it, so that it can be redrawn and checked."""
     about = {"versions": describe_run()}
     save_rows(path, rows, about=about)
-
-
-def parameter_names(notebook: Path) -> dict[str, Any]:
-    """Return names and defaults of a notebook's parameters, as papermill reads them."""
-    from papermill import inspect_notebook
-
-    return {name: entry["default"] for name, entry in inspect_notebook(str(notebook)).items()}
-
-
-def execute(
-    notebook: Path, output: Path, parameters: Mapping[str, Any], *, timeout: int | None = None
-) -> None:
-    """Execute a notebook through papermill; the executed copy is kept whatever happens.
-
-    Args:
-        notebook: Source, left as it is.
-        output: Executed copy; written after every cell, and with the traceback if one fails.
-        parameters: Over the notebook's own.
-        timeout: Seconds that one cell may take.
-
-    Raises:
-        ValueError: If a parameter is unknown to the notebook.
-        RuntimeError: If a cell fails: names notebook, cell, exception and the executed copy.
-    """
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-
-    refuse_unknown(set(parameters), parameter_names(notebook))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    told = None
-    try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(output),
-            parameters=dict(parameters),
-            kernel_name="python3",
-            cwd=str(project_root()),
-            progress_bar=False,
-            log_output=True,
-            request_save_on_cell_execute=True,
-            execution_timeout=timeout,
-        )
-    except PapermillExecutionError as error:
-        told = f"cell [{error.exec_count}] raised {error.ename}: {error.evalue}"
-    except CellTimeoutError:
-        told = f"a cell ran longer than the limit of {timeout} s"
-    except DeadKernelError as error:
-        told = f"the kernel died ({error}); out of memory?"
-    if told is not None:
-        raise RuntimeError(f"{notebook.name}: {told}\n  executed copy with the traceback: {output}")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute one notebook; the log goes to a file, the one sentence of an error to the terminal."""
-    parser = argparse.ArgumentParser(prog="python -m spotter_core.notebooks", description=__doc__)
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("output", type=Path, help="executed copy")
-    parser.add_argument("--log", type=Path, required=True, help="file for what the notebook prints")
-    parser.add_argument("--timeout", type=int, default=None, help="seconds a cell may take")
-    parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "YAML")
-    )
-    options = parser.parse_args(arguments)
-    parameters = {name: yaml.safe_load(text) for name, text in options.parameter}
-    os.environ["TQDM_DISABLE"] = "1"  # a bar in a log is a hundred lines
-    options.log.parent.mkdir(parents=True, exist_ok=True)
-    with options.log.open("w", encoding="utf-8") as stream:
-        logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
-        try:
-            with contextlib.redirect_stdout(stream):
-                execute(options.notebook, options.output, parameters, timeout=options.timeout)
-        except (RuntimeError, ValueError) as error:
-            print(f"\nFAILED {error}", file=stream)
-            print(f"\nFAILED {error}\n  log: {options.log}\n", file=sys.stderr)
-            return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,10 @@
 """Profiles: which data, model, methods and measurements a study consists of, one YAML file each.
 
-Layer 5. Read by the notebooks and by the graph; a key that nobody knows is refused.
+Layer 1, without torch, because the graph reads it too. A key that nobody knows is refused here;
+what the values mean is checked by ``study``, before any work.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,12 +12,35 @@ from typing import Any
 
 import yaml
 
-from spotter_core.attacks import PrototypeSweep
-from spotter_core.methods import ForgetOnlyMethod, RetainMethod, find_method
-from spotter_core.methods.retrain import Retrain
-from spotter_core.neighborhoods import Neighborhood, build_neighborhood
-from spotter_core.runtime import project_root
-from spotter_core.training import Recipe
+from spotter_core.files import project_root
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: which classes are forgotten, and the seed; written ``forget3+8-seed0``."""
+
+    forget: tuple[int, ...]
+    seed: int
+
+    @property
+    def classes(self) -> str:
+        """The forget classes, ``"3+8"``."""
+        return "+".join(map(str, self.forget))
+
+    def __str__(self) -> str:
+        return f"forget{self.classes}-seed{self.seed}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        """Return the cell that ``text`` names.
+
+        Raises:
+            ValueError: If it is not of the form ``forget3+8-seed0``.
+        """
+        match = re.fullmatch(r"forget(\d+(?:\+\d+)*)-seed(\d+)", str(text))
+        if match is None:
+            raise ValueError(f"cell must look like forget3-seed0 or forget3+8-seed0, got {text!r}")
+        return cls(tuple(sorted(map(int, match[1].split("+")))), int(match[2]))
 
 
 @dataclass(frozen=True)
@@ -50,7 +75,7 @@ class Profile:
     label: str
     dataset: str
     model: dict[str, Any]
-    recipe: Recipe
+    recipe: dict[str, Any]
     forget: tuple[tuple[int, ...], ...]
     seeds: tuple[int, ...]
     methods: dict[str, dict[str, Any]]
@@ -68,50 +93,15 @@ class Profile:
     threads: int = 1
     minutes: int = 10
 
-    def method(self, name: str, **settings: Any) -> ForgetOnlyMethod | RetainMethod:
-        """Return a method with this profile's settings, then with ``settings`` over them.
-
-        Raises:
-            ValueError: If the method is not in this profile, or a setting is unknown.
-        """
-        if name not in self.methods:
-            raise ValueError(
-                f"method {name!r} is not in profile {self.name!r}; it has {', '.join(self.methods)}"
-            )
-        return configured(name, {**self.methods[name], **settings}, self.recipe)
-
-    def neighborhood(self, name: str) -> Neighborhood:
-        """Return a neighborhood of this profile by its name there."""
-        if name not in self.neighborhoods:
-            raise ValueError(
-                f"neighborhood {name!r} is not in profile {self.name!r}; "
-                f"it has {', '.join(self.neighborhoods)}"
-            )
-        return build_neighborhood(**self.neighborhoods[name])
-
     @property
     def headline(self) -> str:
         """Name of the neighborhood that the headline OU is measured on."""
         return next(iter(self.neighborhoods))
 
-    def sweep(self, **settings: Any) -> PrototypeSweep:
-        """Return the grid of attacks, the same for every model."""
-        return PrototypeSweep(
-            shots=self.shots, alphas=self.alphas, seeds=tuple(range(self.supports)), **settings
-        )
-
-
-def configured(
-    name: str, settings: Mapping[str, Any], recipe: Recipe
-) -> ForgetOnlyMethod | RetainMethod:
-    """Return a method with settings as YAML has them; ``retrain`` gets the recipe."""
-    method = find_method(name)
-    if isinstance(method, Retrain):
-        return method.with_settings(recipe=recipe, **settings)
-    ready = dict(settings)
-    if isinstance(ready.get("neighborhood"), Mapping):
-        ready["neighborhood"] = build_neighborhood(**ready["neighborhood"])
-    return method.with_settings(**ready)
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells of the study, by seed, so that neighbors share their original."""
+        return [Cell(tuple(sorted(f)), seed) for seed in self.seeds for f in self.forget]
 
 
 def profiles_folder() -> Path:
@@ -128,7 +118,7 @@ def load_profile(name: str) -> Profile:
     """Return the profile of that name.
 
     Raises:
-        ValueError: If there is none (lists those that are), or its file has unknown or missing keys.
+        ValueError: If there is none (lists those there are), or its keys are unknown or missing.
     """
     path = profiles_folder() / f"{name}.yaml"
     if not path.is_file():
@@ -140,11 +130,6 @@ def load_profile(name: str) -> Profile:
     for key in ("forget", "seeds", "epsilons", "shots", "alphas"):
         content[key] = tuple(tuple(v) if isinstance(v, list) else v for v in content.get(key, ()))
     try:
-        profile = Profile(name=name, **{**content, "recipe": Recipe(**content["recipe"])})
-    except (KeyError, TypeError) as error:
+        return Profile(name=name, **content)
+    except TypeError as error:
         raise ValueError(f"{path}: {error}") from error
-    for method in profile.methods:  # refuse a wrong setting now, not in the third hour
-        profile.method(method)
-    for neighborhood in profile.neighborhoods:
-        profile.neighborhood(neighborhood)
-    return profile

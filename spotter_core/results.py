@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spotter_core.runtime import write_text_atomically
+from spotter_core.files import write_text_atomically
 
 FORMAT = "spotter-rows-1"
 
@@ -115,7 +115,7 @@ def bootstrap_interval(
     """Return the percentile bootstrap interval of the mean.
 
     Args:
-        values: One number a cell: resampling cells, not images, since runs differ more than samples.
+        values: One number a cell; cells are resampled, not images, as runs differ more.
         level: Coverage, in (0, 1).
         draws: Number of resamples.
         seed: Equal seeds give equal intervals.

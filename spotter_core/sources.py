@@ -92,4 +92,6 @@ def notebook_fingerprint(path: Path) -> str:
     """Return 12 hex digits of a notebook's code and of all modules that it depends on."""
     source = notebook_code(path)
     code = hashlib.sha256(ast.dump(ast.parse(source)).encode()).hexdigest()
-    return hashlib.sha256((code + code_fingerprint(*closure_of_code(source))).encode()).hexdigest()[:12]
+    return hashlib.sha256((code + code_fingerprint(*closure_of_code(source))).encode()).hexdigest()[
+        :12
+    ]

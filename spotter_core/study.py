@@ -1,15 +1,14 @@
 """A study's cells, and what is made of each: models, predictions, neighborhoods, rows.
 
-Layer 5. A cell is (forget classes, seed) of a profile, the unit of work and of resuming. Whatever is
-asked for is loaded if it was made before by the same code with the same settings, else made now and
-written whole; so it does not matter who asks first, in which order or process, or who was killed.
+Layer 5. A cell is (forget classes, seed) of a profile, the unit of work and of resuming. Whatever
+is asked for is loaded if it was made before by the same code with the same settings, else made now
+and written whole; so it does not matter who asks first, in which order, or who was killed.
 """
 
 import json
 import logging
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,56 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spotter_core.attacks import PrototypeSweep
 from spotter_core.data import Dataset, ForgetSplit, ImageSet, load_dataset
-from spotter_core.methods import ForgetOnlyMethod, RetainMethod
+from spotter_core.files import project_root, settings_hash
+from spotter_core.methods import ForgetOnlyMethod, RetainMethod, Unlearned, find_method
+from spotter_core.methods.retrain import Retrain
 from spotter_core.models import Classifier, build_model, load_weights, save_weights
-from spotter_core.neighborhoods import Neighborhood
-from spotter_core.profiles import Profile, load_profile
+from spotter_core.neighborhoods import Neighborhood, build_neighborhood
+from spotter_core.profiles import Cell, Profile, load_profile
 from spotter_core.results import Row, load_about, load_rows, save_rows
-from spotter_core.runtime import (
-    describe_run,
-    pick_device,
-    project_root,
-    seeded_generator,
-    settings_hash,
-)
+from spotter_core.runtime import describe_run, pick_device, seeded_generator
 from spotter_core.sources import code_fingerprint
-from spotter_core.training import Predictions, fit, predict
+from spotter_core.training import Predictions, Recipe, fit, predict
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: which classes are forgotten, and the seed; written ``forget3+8-seed0``."""
-
-    forget: tuple[int, ...]
-    seed: int
-
-    @property
-    def classes(self) -> str:
-        """The forget classes, ``"3+8"``."""
-        return "+".join(map(str, self.forget))
-
-    def __str__(self) -> str:
-        return f"forget{self.classes}-seed{self.seed}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Cell":
-        """Return the cell that ``text`` names.
-
-        Raises:
-            ValueError: If it is not of the form ``forget3+8-seed0``.
-        """
-        match = re.fullmatch(r"forget(\d+(?:\+\d+)*)-seed(\d+)", text)
-        if match is None:
-            raise ValueError(f"cell must look like forget3-seed0 or forget3+8-seed0, got {text!r}")
-        return cls(tuple(sorted(map(int, match[1].split("+")))), int(match[2]))
-
-
-def cells_of(profile: Profile) -> list[Cell]:
-    """Return all cells of a profile, by seed, so that neighbors share their original."""
-    return [Cell(tuple(sorted(f)), seed) for seed in profile.seeds for f in profile.forget]
 
 
 @dataclass(frozen=True)
@@ -103,6 +66,11 @@ class Study:
         self.root = root or project_root() / "runs" / self.profile.name
         self.device = pick_device(device)
         torch.set_num_threads(self.profile.threads)
+        self.recipe = Recipe(**self.profile.recipe)
+        for name in self.profile.methods:  # a wrong setting is refused now, not in the third hour
+            self.method(name)
+        for name in self.profile.neighborhoods:
+            self.neighborhood(name)
         self._made: dict[tuple[str, str], Made] = {}
         self._splits: dict[tuple[int, ...], ForgetSplit] = {}
         self._near: dict[tuple[str, str, str], Near] = {}
@@ -132,6 +100,41 @@ class Study:
         """Architecture and width, as rows name it."""
         return f"{self.profile.model['name']}-{self.profile.model['width']}"
 
+    def method(self, name: str, **settings: Any) -> ForgetOnlyMethod | RetainMethod:
+        """Return a method with the profile's settings, then with ``settings`` over them.
+
+        Raises:
+            ValueError: If the method is not in the profile, or a setting is unknown.
+        """
+        if name not in self.profile.methods:
+            raise ValueError(
+                f"method {name!r} is not in profile {self.profile.name!r}; "
+                f"it has {', '.join(self.profile.methods)}"
+            )
+        ready = {**self.profile.methods[name], **settings}
+        if isinstance(ready.get("neighborhood"), Mapping):
+            ready["neighborhood"] = build_neighborhood(**ready["neighborhood"])
+        method = find_method(name)
+        if isinstance(method, Retrain):  # the oracle is trained as the original was
+            ready["recipe"] = self.recipe
+        return method.with_settings(**ready)
+
+    def neighborhood(self, name: str) -> Neighborhood:
+        """Return a neighborhood of the profile by its name there."""
+        if name not in self.profile.neighborhoods:
+            raise ValueError(
+                f"neighborhood {name!r} is not in profile {self.profile.name!r}; "
+                f"it has {', '.join(self.profile.neighborhoods)}"
+            )
+        return build_neighborhood(**self.profile.neighborhoods[name])
+
+    def sweep(self, **settings: Any) -> PrototypeSweep:
+        """Return the profile's grid of attacks, the same for every model."""
+        p = self.profile
+        return PrototypeSweep(
+            shots=p.shots, alphas=p.alphas, seeds=tuple(range(p.supports)), **settings
+        )
+
     def split(self, cell: Cell) -> ForgetSplit:
         """Return the data divided by the cell's forget classes."""
         if cell.forget not in self._splits:
@@ -149,12 +152,12 @@ class Study:
     def fingerprint(self, cell: Cell, method: str, **settings: Any) -> str:
         """Return what identifies a model: data, architecture, settings, seed and code."""
         profile = self.profile
-        base = [profile.dataset, profile.size, profile.model, asdict(profile.recipe), cell.seed]
+        base = [profile.dataset, profile.size, profile.model, asdict(self.recipe), cell.seed]
         code = code_fingerprint("spotter_core.training")
         original = settings_hash(["original", base, code])
         if method == "original":
             return original
-        unlearner = profile.method(method, **settings)
+        unlearner = self.method(method, **settings)
         modules = [type(unlearner).__module__]
         if base_method := getattr(unlearner, "base", None):
             modules.append(type(base_method).__module__)
@@ -204,7 +207,7 @@ class Study:
             fitted = fit(
                 self.blank.fresh(generator),
                 self.dataset.train,
-                recipe=self.profile.recipe,
+                recipe=self.recipe,
                 generator=generator,
             )
             record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
@@ -212,7 +215,7 @@ class Study:
         else:
             original, split = self.model(cell, "original"), self.split(cell)
             start = time.perf_counter()
-            result = unlearn(self.profile.method(method, **settings), original, split, generator)
+            result = unlearn(self.method(method, **settings), original, split, generator)
             record = {"history": result.history, "reads": result.reads, "notes": result.notes}
             model = result.model
         record["seconds"] = round(time.perf_counter() - start, 3)
@@ -231,11 +234,7 @@ class Study:
 
     def near(self, cell: Cell, neighborhood: str | Neighborhood, where: str) -> Near:
         """Return a neighborhood's points around a part; they depend on the original alone."""
-        maker = (
-            self.profile.neighborhood(neighborhood)
-            if isinstance(neighborhood, str)
-            else neighborhood
-        )
+        maker = self.neighborhood(neighborhood) if isinstance(neighborhood, str) else neighborhood
         key = (str(cell), repr(maker), where)
         if key not in self._near:
             original, samples = self.model(cell, "original"), self.part(cell, where)
@@ -304,7 +303,16 @@ class Study:
 
     def _measuring(self) -> list[Any]:
         p = self.profile
-        names = ("label", "neighborhoods", "epsilons", "curves", "shots", "alphas", "supports", "attacks")
+        names = (
+            "label",
+            "neighborhoods",
+            "epsilons",
+            "curves",
+            "shots",
+            "alphas",
+            "supports",
+            "attacks",
+        )
         return [getattr(p, name) for name in names]
 
 
@@ -313,12 +321,13 @@ def unlearn(
     original: Classifier,
     split: ForgetSplit,
     generator: torch.Generator,
-) -> Any:
-    """Run a method on a split. One that forgets from forget samples alone is handed nothing else."""
-    options = {"forget_classes": split.forget_classes, "generator": generator}
+) -> Unlearned:
+    """Run a method on a split; one that forgets from forget samples is handed nothing else."""
+    forget, classes = split.forget.train, split.forget_classes
     if isinstance(method, ForgetOnlyMethod):
-        return method(original, split.forget.train, **options)
-    return method(original, split.forget.train, retain=split.retain.train, **options)
+        return method(original, forget, forget_classes=classes, generator=generator)
+    retain = split.retain.train
+    return method(original, forget, retain=retain, forget_classes=classes, generator=generator)
 
 
 def scaled(neighborhood: Neighborhood, epsilon: float) -> Neighborhood:

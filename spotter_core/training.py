@@ -98,7 +98,7 @@ def fit(
             for index in train.batches(recipe.batch_size, generator):
                 loss = F.cross_entropy(fitted.model(train.pixels(index)), train.labels[index])
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
                 total += loss.detach() * len(index)

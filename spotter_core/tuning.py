@@ -19,16 +19,16 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from spotter_core.files import write_text_atomically
 from spotter_core.metrics import accuracy, over_unlearning
-from spotter_core.profiles import Profile, load_profile, profiles_folder
-from spotter_core.runtime import describe_run, seeded_generator, write_text_atomically
-from spotter_core.study import Cell, Study, unlearn
+from spotter_core.profiles import Cell, Profile, load_profile, profiles_folder
+from spotter_core.runtime import describe_run, seeded_generator
+from spotter_core.study import Study, unlearn
 from spotter_core.training import Diverged, predict
 
 FORGET_AT_MOST = 0.01
@@ -67,17 +67,16 @@ def choose(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def score(study: Study, cell: Cell, method: str, settings: dict[str, Any]) -> dict[str, float]:
     """Return a candidate's numbers on validation images, mean over nothing: one cell."""
     original, split = study.model(cell, "original"), study.split(cell)
-    profile = replace(study.profile, methods={**study.profile.methods, method: settings})
-    generator = seeded_generator(profile.dataset, cell.seed, method)
-    model = unlearn(profile.method(method), original, split, generator).model
+    generator = seeded_generator(study.profile.dataset, cell.seed, method)
+    model = unlearn(study.method(method, **settings), original, split, generator).model
     forget, retain = split.forget.validation, split.retain.validation
     pool = predict(model, split.forget.train.images).features
     target = predict(model, forget.images)
     before = accuracy(predict(original, retain.images).logits, retain.labels)
     after = accuracy(predict(model, retain.images).logits, retain.labels)
-    near = study.near(cell, profile.headline, "forget/validation")
+    near = study.near(cell, study.profile.headline, "forget/validation")
     shifted = predict(model, near.images).logits
-    attacks = profile.sweep()(
+    attacks = study.sweep()(
         model.head, pool, split.forget.train.labels, target, forget.labels, cell.forget
     )
     return {
@@ -92,7 +91,8 @@ def mean_score(study: Study, method: str, settings: dict[str, Any]) -> dict[str,
     """Return a candidate's numbers, mean over the tuning cells; a diverged run is the worst."""
     try:
         scores = [
-            score(study, Cell.parse(cell), method, settings) for cell in study.profile.tuning["cells"]
+            score(study, Cell.parse(cell), method, settings)
+            for cell in study.profile.tuning["cells"]
         ]
     except Diverged:
         return dict(
@@ -110,7 +110,9 @@ def tune(name: str) -> dict[str, dict[str, Any]]:
     """Run all candidates of a profile, write the log, and return the chosen settings."""
     study = Study(load_profile(name))
     entries = []
-    work = [(m, c) for m in study.profile.tuning["candidates"] for c in candidates(study.profile, m)]
+    work = [
+        (m, c) for m in study.profile.tuning["candidates"] for c in candidates(study.profile, m)
+    ]
     for method, settings in tqdm(work, desc="candidates"):
         result = mean_score(study, method, settings)
         entries.append({"method": method, "settings": settings, "score": result})

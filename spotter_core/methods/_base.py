@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
-from spotter_core._checks import check_forget_classes, check_positive
+from spotter_core._checks import NotFinite, check_forget_classes, check_positive
 from spotter_core.data import ImageSet
 from spotter_core.models import Classifier
 from spotter_core.training import Diverged
@@ -75,7 +75,8 @@ class Method(ABC):
         known = [f.name for f in fields(self)]
         if unknown := sorted(set(settings) - set(known)):
             raise ValueError(
-                f"method {self.name!r} has no setting {', '.join(unknown)}; it has {', '.join(known)}"
+                f"method {self.name!r} has no setting {', '.join(unknown)}; "
+                f"it has {', '.join(known)}"
             )
         return replace(self, **settings)
 
@@ -104,9 +105,15 @@ class Method(ABC):
         for epoch in range(1, self.epochs + 1):
             sums: dict[str, Tensor] = {}
             for index in samples.batches(self.batch_size, generator):
-                losses = batch_loss(student, index)
+                try:
+                    losses = batch_loss(student, index)
+                except NotFinite as error:  # raised where logits are checked, before the loss
+                    raise Diverged(
+                        f"{self.name}: {error} (epoch {epoch} of {self.epochs}, learning_rate "
+                        f"{self.learning_rate})"
+                    ) from error
                 optimizer.zero_grad()
-                losses["loss"].backward()  # type: ignore[no-untyped-call]
+                losses["loss"].backward()
                 if self.max_norm is not None:
                     torch.nn.utils.clip_grad_norm_(student.parameters(), self.max_norm)
                 optimizer.step()

@@ -16,8 +16,8 @@ from spotter_core.training import predict
 class Delete(ForgetOnlyMethod):
     """Distil the original with the forget classes cut out, on the forget samples.
 
-    Reads: forget samples. Official defaults (CIFAR-10, ResNet-18): SGD 1e-4, momentum 0.9, no weight
-    decay, 20 epochs, batch 128, with augmentation, batch norm in training mode. Ours: no
+    Reads: forget samples. Official defaults (CIFAR-10, ResNet-18): SGD 1e-4, momentum 0.9, no
+    weight decay, 20 epochs, batch 128, with augmentation, batch norm in training mode. Ours: no
     augmentation, so that the original's outputs are computed once; batch norm frozen.
     """
 

@@ -42,5 +42,7 @@ class NegGrad(ForgetOnlyMethod):
 
     def finished(self, student: Classifier, forget: ImageSet) -> bool:
         """Return whether no forget sample is classified as its label any more."""
-        predicted = predict(student, forget.images).logits.argmax(dim=1)
-        return not bool((predicted == forget.labels).any())
+        logits = predict(student, forget.images).logits
+        if not bool(logits.isfinite().all()):
+            return False  # not finished but diverged, as the next loss will say
+        return not bool((logits.argmax(dim=1) == forget.labels).any())

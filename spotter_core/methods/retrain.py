@@ -16,9 +16,9 @@ from spotter_core.training import Recipe, fit
 class Retrain(RetainMethod):
     """Train a fresh network of the same architecture by the original's recipe on retained samples.
 
-    Reads: retained samples. The head keeps all C rows, so that every attack meets the same shape; the
-    forget classes' rows are only ever pushed down. ``recipe`` replaces the optimiser settings of the
-    other methods; give it the one that trained the original.
+    Reads: retained samples. The head keeps all C rows, so that every attack meets the same shape;
+    the forget classes' rows are only ever pushed down. ``recipe`` replaces the optimiser settings
+    of the other methods; give it the one that trained the original.
     """
 
     name: ClassVar[str] = "retrain"

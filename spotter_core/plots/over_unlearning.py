@@ -1,0 +1,162 @@
+"""Pictures of blind spot one, over-unlearning: notebooks 03, 06."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from spotter_core.plots.dots import dot_panels, draw_dots, height_for
+from spotter_core.plots.frames import Axeses, chosen, draw_curve, legend_of, methods_of, panels
+from spotter_core.plots.style import DAMAGE_MAP, LN_2, QUIET, look
+from spotter_core.results import summarise
+
+NAMES = {
+    "over_unlearning": ("OU@ε", "nats"),
+    "residual_forget_mass": ("residual forget mass", "probability"),
+    "conditional_shift": ("conditional shift", "nats"),
+}
+"""Name and unit of every measure, for titles and axes."""
+
+
+def plot_ou_by_radius(
+    frame: pd.DataFrame, *, measure: str = "over_unlearning", axes: Axeses | None = None
+) -> Axeses:
+    """OU against the radius: a line a method, a band over cells, a column for each neighborhood.
+
+    Below each curve a small panel shows the share of points that really cross the boundary.
+
+    Args:
+        frame: ``to_frame`` of ``measurements.over_unlearning_by_radius``: columns ``method``,
+            ``measure``, ``neighborhood``, ``epsilon``, ``value``; rows of measure ``crossing``
+            fill the small panels.
+        measure: ``"over_unlearning"``, ``"conditional_shift"`` or ``"residual_forget_mass"``.
+        axes: ``(2, neighborhoods)`` Axes to draw on.
+
+    Returns:
+        ``(2, neighborhoods)`` Axes: curves above, crossing below.
+
+    Raises:
+        ValueError: If a column, the measure or a yardstick is missing.
+    """
+    rows = chosen(frame, measure=measure, needs=("neighborhood", "epsilon"))
+    crossing = chosen(frame, measure="crossing")
+    methods, kinds = methods_of(rows), list(dict.fromkeys(rows["neighborhood"]))
+    if axes is None:
+        _, axes = plt.subplots(
+            2,
+            len(kinds),
+            figsize=(1.9 + 3.1 * len(kinds), 4.4),
+            layout="constrained",
+            squeeze=False,
+            sharex="col",
+            sharey="row",
+            height_ratios=[3.2, 1.0],
+        )
+    grid = panels(axes, 2 * len(kinds), (0, 0)).reshape(2, len(kinds))
+    name, unit = NAMES[measure]
+    for kind, (above, below) in zip(kinds, grid.T, strict=True):
+        for method in reversed(methods):  # yardsticks last, on top
+            draw_curve(above, chosen(rows, neighborhood=kind, method=method), "epsilon", method)
+        if unit == "nats":
+            above.axhline(LN_2, color=QUIET, linestyle=":", linewidth=1.0)
+            above.text(
+                0.99,
+                LN_2,
+                "ln 2, the bound",
+                transform=above.get_yaxis_transform(),
+                ha="right",
+                va="bottom",
+                fontsize=8,
+            )
+        above.set_ylim(bottom=0.0)
+        above.set_title(f"Neighborhood: {kind}")
+        share = summarise(chosen(crossing, neighborhood=kind), ["epsilon"])
+        below.fill_between(share["epsilon"], 0, 100 * share["mean"], color="#BBBBBB", linewidth=0)
+        below.plot(share["epsilon"], 100 * share["mean"], color=QUIET, linewidth=1.2)
+        below.set(ylim=(0, 105), xlabel="radius ε (pixel units, images in [0, 1])")
+    grid[0, 0].set_ylabel(f"{name} ({unit})\nlower is better")
+    grid[1, 0].set_ylabel("points across\nboundary (%)")
+    legend_of(methods, grid[0, -1])
+    return grid
+
+
+def plot_ou_parts(
+    frame: pd.DataFrame,
+    *,
+    neighborhood: str | None = None,
+    split: str = "forget/test",
+    axes: Axeses | None = None,
+) -> Axeses:
+    """OU beside its two parts, by method: residual forget mass and conditional shift.
+
+    Args:
+        frame: ``to_frame`` of ``measurements.over_unlearning_everywhere``: columns ``method``,
+            ``split``, ``measure``, ``neighborhood``, ``value``.
+        neighborhood: Which one; default the first in the frame, the headline's.
+        split: Whose neighborhood.
+        axes: Three Axes to draw on.
+
+    Returns:
+        ``(3,)`` Axes: OU, residual forget mass, conditional shift.
+
+    Raises:
+        ValueError: If a column, the neighborhood or a yardstick is missing.
+    """
+    rows = chosen(frame, measure=list(NAMES), split=split, needs=("neighborhood",))
+    rows = chosen(rows, neighborhood=neighborhood or rows["neighborhood"].iloc[0])
+    axes = dot_panels(axes, 3, methods_of(rows))
+    for ax, (measure, (name, unit)) in zip(axes, NAMES.items(), strict=True):
+        draw_dots(ax, chosen(rows, measure=measure), digits=3)
+        ax.set(xlabel=f"{name} ({unit})\nlower is better", title=name[0].upper() + name[1:])
+        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    return axes
+
+
+def plot_class_damage(
+    frame: pd.DataFrame, *, measure: str = "conditional_shift", ax: Axes | None = None
+) -> Axes:
+    """Heatmap of methods by retained class: which class pays; mean over cells, also in figures.
+
+    Args:
+        frame: ``to_frame`` of ``measurements.damage_by_class`` (near points) or of
+            ``measurements.class_accuracies`` (clean images): columns ``method``, ``measure``,
+            ``retained`` (name of the class), ``value``.
+        measure: ``"conditional_shift"`` in nats, or ``"accuracy"``, drawn as points lost against
+            the original of the same cell (then columns ``forget``, ``seed`` are needed).
+        ax: To draw on.
+
+    Raises:
+        ValueError: If a column, the measure or a yardstick is missing.
+    """
+    rows = chosen(frame, measure=measure, needs=("retained",))
+    methods, unit = methods_of(rows), "conditional shift (nats)"
+    if measure == "accuracy":
+        rows, unit = points_lost(rows), "accuracy lost (points)"
+    table = rows.pivot_table(index="method", columns="retained", values="value", sort=False)
+    table = table.loc[methods, sorted(table.columns)]
+    if ax is None:
+        size = (2.6 + 0.55 * len(table.columns), height_for(methods))
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    values = table.to_numpy()
+    top = max(float(np.nanmax(values)), 1e-9)
+    image = ax.imshow(values, cmap=DAMAGE_MAP, vmin=0.0, vmax=top, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            text = f"{value:.1f}" if measure == "accuracy" else f"{value:.2f}"
+            color = "white" if value > 0.55 * top else "black"
+            ax.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
+    ax.set_xticks(range(len(table.columns)), table.columns)
+    ax.set_yticks(range(len(methods)), [look(name).label for name in methods])
+    ax.set(xlabel="retained class", title="Which class pays")
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.figure.colorbar(image, ax=ax, label=f"{unit}, lower is better", pad=0.02)
+    return ax
+
+
+def points_lost(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies as percentage points lost against the original of the same cell."""
+    key = ["forget", "seed", "retained"]
+    before = chosen(rows, method="original", needs=key)[[*key, "value"]]
+    joined = rows.merge(before, on=key, suffixes=("", "_before"))
+    return joined.assign(value=100.0 * (joined["value_before"] - joined["value"]))

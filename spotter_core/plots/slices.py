@@ -1,0 +1,144 @@
+"""Pictures of the epsilon-neighborhood itself: notebook 06."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from spotter_core.plots.frames import Axeses, check_models, panels
+from spotter_core.plots.regions import WHATS, dot, draw_damage, draw_regions, finish, land_color
+from spotter_core.plots.style import FORGET_COLORS, look
+
+if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
+    from spotter_core.slices import SliceView
+
+
+def plot_slices(
+    view: SliceView,
+    *,
+    measure: str = "over_unlearning",
+    class_names: Sequence[str] | None = None,
+    axes: Axeses | None = None,
+) -> Axeses:
+    """A plane through a forget sample: decision regions above, divergence from the original below.
+
+    Args:
+        view: From ``slices.view_slice`` of a ``boundary_plane``; ``original`` and ``retrain`` among
+            its models, a column each.
+        measure: ``"over_unlearning"`` or ``"conditional_shift"``, nats in [0, ln 2].
+        class_names: Default the indices.
+        axes: ``(2, models)`` Axes to draw on.
+
+    Returns:
+        ``(2, models)`` Axes.
+
+    Raises:
+        ValueError: If a yardstick is missing.
+    """
+    check_models(view.answers)
+    count = len(view.answers)
+    if axes is None:
+        _, axes = plt.subplots(
+            2,
+            count,
+            figsize=(2.15 * count + 1.0, 5.7),
+            layout="constrained",
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+    grid = panels(axes, 2 * count, (0, 0)).reshape(2, count)
+    highest = int(max(a.predicted.max() for a in view.answers.values()))
+    names = class_names or [str(c) for c in range(highest + 1)]
+    for model, above, below in zip(view.answers, *grid, strict=True):
+        draw_regions(above, view, model, names)
+        image = draw_damage(below, view, model, measure)
+        for ax in (above, below):
+            ax.plot([0], [0], "o", color=FORGET_COLORS[0], markeredgecolor="white", zorder=7)
+    for row, what in zip(grid, WHATS, strict=True):
+        row[0].set_ylabel(f"{what}\n\nsecond direction (pixel units)")
+    where = "the boundary" if view.target is None else f"class {names[view.target]}"
+    for ax in grid[1]:
+        ax.set_xlabel(f"towards {where} (pixel units)")
+    finish(grid, view, image, measure, [dot("forget sample", FORGET_COLORS[0], 5)])
+    return grid
+
+
+def plot_strips(
+    images: np.ndarray,
+    answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    positions: Sequence[float],
+    forget_classes: Sequence[int],
+    class_names: Sequence[str] | None = None,
+    axes: Axeses | None = None,
+) -> Axeses:
+    """A strip of images with the predicted class and its probability under each, a row a model.
+
+    Args:
+        images: ``(S, H, W)`` or ``(S, H, W, 3)`` in [0, 1].
+        answers: ``{model: (predicted (S,), probability (S,))}``; ``original`` and ``retrain``
+            among them.
+        positions: ``(S,)`` distance from the forget sample, pixel units.
+        forget_classes: Their names are bold.
+        class_names: Default the indices.
+        axes: ``(1 + models, S)`` Axes to draw on.
+
+    Returns:
+        ``(1 + models, S)`` Axes: images above, a row of answers for each model.
+
+    Raises:
+        ValueError: If a yardstick is missing, or lengths differ.
+    """
+    check_models(answers)
+    lengths = {"positions": len(positions)} | {m: len(p) for m, (p, _) in answers.items()}
+    if set(lengths.values()) != {len(images)}:
+        raise ValueError(f"there are {len(images)} images, but {lengths}: pass one answer an image")
+    if axes is None:
+        ratios = [3.2] + [1.0] * len(answers)
+        size = (0.85 * len(images) + 1.6, 0.3 * sum(ratios) + 0.4)
+        _, axes = plt.subplots(
+            1 + len(answers),
+            len(images),
+            figsize=size,
+            squeeze=False,
+            layout="constrained",
+            height_ratios=ratios,
+        )
+    grid = panels(axes, (1 + len(answers)) * len(images), (0, 0)).reshape(1 + len(answers), -1)
+    for ax in grid.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    for ax, image, position in zip(grid[0], images, positions, strict=True):
+        ax.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0)
+        ax.set_title(f"{position:g}", fontsize=9, loc="center")
+    for row, (model, (predicted, probability)) in zip(grid[1:], answers.items(), strict=True):
+        for ax, c, p in zip(row, predicted, probability, strict=True):
+            name = class_names[c] if class_names else str(c)
+            draw_answer(
+                ax, name, float(p), land_color(int(c), forget_classes), int(c) in forget_classes
+            )
+        row[0].set_ylabel(look(model).label, rotation=0, ha="right", va="center")
+    grid[0, 0].set_ylabel("largest pixel\nchange ε", rotation=0, ha="right", va="center")
+    return grid
+
+
+def draw_answer(ax: Axes, name: str, probability: float, color: str, forgotten: bool) -> None:
+    """Fill the box as far as the probability reaches, and write class and probability into it."""
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.barh(0.5, probability, height=1.0, color=color)
+    weight = "bold" if forgotten else "normal"
+    ax.text(
+        0.5,
+        0.5,
+        f"{name}  {probability:.2f}",
+        ha="center",
+        va="center",
+        fontsize=8.5,
+        fontweight=weight,
+    )
+    ax.grid(visible=False)

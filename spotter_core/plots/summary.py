@@ -1,0 +1,155 @@
+"""Pictures of the whole: the ablation of notebook 07 and the claims of notebook 08."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from spotter_core.claims import Claim
+from spotter_core.plots.frames import (
+    Axeses,
+    check_models,
+    chosen,
+    draw_curve,
+    legend_of,
+    methods_of,
+    panels,
+)
+from spotter_core.plots.style import QUIET, YARDSTICKS, look
+
+SYMBOLS = {
+    "lambda_1": "λ₁, weight of forgetting against protecting",
+    "lambda_2": "λ₂, weight of dispersion",
+    "neighborhood.epsilon": "ε of the training neighborhood (pixel units)",
+}
+TRADED = (
+    ("over_unlearning", "forget/test", 1.0, "OU@ε (nats)\nlower is better"),
+    ("pra_accuracy", "forget/test", 100.0, "PRA accuracy (%)\nlower is safer"),
+    ("accuracy", "retain/test", 100.0, "retain accuracy (%)\nhigher is better"),
+)
+"""Measure, split, scale and label of the three panels."""
+KEY = "shaded: what the claim allows · bar: 95 % interval of the mean over cells · lower is better"
+GOOD, BAD = "#00775A", "#B5480A"
+
+
+def plot_tradeoff(
+    frame: pd.DataFrame,
+    *,
+    setting: str,
+    default: float | None = None,
+    axes: Axeses | None = None,
+) -> Axeses:
+    """OU, PRA and retain accuracy as one setting of a method is varied.
+
+    Args:
+        frame: ``to_frame`` of ``measurements.ablation``: columns ``method``, ``measure``,
+            ``split``, ``value``, and ``setting`` (such as ``"lambda_2"``) with its
+            ``setting_value``. Rows of ``original`` and ``retrain`` have no setting and are drawn
+            as horizontal lines.
+            Measures: ``over_unlearning`` (``forget/test``), ``pra_accuracy`` (``forget/test``),
+            ``accuracy`` (``retain/test``).
+        setting: Which one.
+        default: The value of the study's profile, marked by a vertical line.
+        axes: Three Axes to draw on.
+
+    Returns:
+        ``(3,)`` Axes: OU, PRA accuracy, retain accuracy.
+
+    Raises:
+        ValueError: If a column, the setting, a measure or a yardstick is missing.
+    """
+    fixed = chosen(frame, method=list(YARDSTICKS), needs=("setting", "setting_value"))
+    varied = chosen(frame, setting=setting)
+    varied = varied[~varied["method"].isin(YARDSTICKS)]
+    methods = methods_of(pd.concat([fixed, varied]))
+    axes = panels(axes, 3, (9.6, 2.9))
+    for ax, (measure, split, scale, label) in zip(axes, TRADED, strict=True):
+        for name in YARDSTICKS:
+            style, own = look(name), chosen(fixed, measure=measure, split=split, method=name)
+            ax.axhline(scale * own["value"].mean(), color=style.color, linestyle=style.dashes)
+        for name in methods[len(YARDSTICKS) :]:
+            own = chosen(varied, measure=measure, split=split, method=name)
+            draw_curve(ax, own, "setting_value", name, scale=scale)
+        if default is not None:
+            ax.axvline(default, color=QUIET, linestyle=":", linewidth=1.2)
+            ax.text(
+                default,
+                1.0,
+                " study's value",
+                transform=ax.get_xaxis_transform(),
+                va="bottom",
+                ha="center",
+                fontsize=8,
+                color=QUIET,
+            )
+        ax.set(xlabel=SYMBOLS.get(setting, setting), ylabel=label)
+    legend_of(methods, axes[-1])
+    return axes
+
+
+def plot_claims(
+    claims: Sequence[Claim],
+    *,
+    yardsticks: Mapping[str, Sequence[float]],
+    axes: Axeses | None = None,
+) -> Axeses:
+    """The paper's claims: measured value with its interval against the threshold, and the verdict.
+
+    Args:
+        claims: From ``claims.judge``; each reads "at most the threshold".
+        yardsticks: ``{"original": values, "retrain": values}``, the same measure of the yardsticks,
+            one value a claim; NaN where it has none.
+        axes: One Axes a claim, to draw on.
+
+    Returns:
+        ``(claims,)`` Axes, top to bottom.
+
+    Raises:
+        ValueError: If there is no claim, or a yardstick is missing or of another length.
+    """
+    check_models(yardsticks)
+    if not claims or any(len(yardsticks[name]) != len(claims) for name in YARDSTICKS):
+        found = ", ".join(f"{len(yardsticks[name])} of {name}" for name in YARDSTICKS)
+        raise ValueError(
+            "claims must be one or more, and each yardstick have a value for each: "
+            f"got {len(claims)} claims and {found}"
+        )
+    if axes is None:
+        size = (8.6, 0.95 * len(claims) + 0.8)
+        figure, axes = plt.subplots(
+            len(claims), 1, figsize=size, layout="constrained", squeeze=False
+        )
+        figure.supxlabel(KEY, fontsize=8, color=QUIET)
+    axes = panels(axes, len(claims), (0, 0))
+    for i, (ax, claim) in enumerate(zip(axes, claims, strict=True)):
+        draw_claim(ax, claim, {name: yardsticks[name][i] for name in YARDSTICKS})
+    for each in map(look, ("spotter", *YARDSTICKS)):
+        axes[0].scatter([], [], s=50, label=each.label, **each.dots())
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.25), ncols=3, handletextpad=0.1)
+    return axes
+
+
+def draw_claim(ax: Axes, claim: Claim, marks: Mapping[str, float]) -> None:
+    """Draw one claim: what it allows shaded, the measured value on it, the verdict beside."""
+    numbers = [0.0, claim.value, claim.low, claim.high, claim.threshold, *marks.values()]
+    shown = [float(v) for v in numbers if np.isfinite(v)]
+    margin = 0.04 * (max(shown) - min(shown)) or 1.0
+    left, right = min(shown) - margin, max(shown) + margin
+    ax.set(xlim=(left, right), ylim=(-1, 1), yticks=[])
+    ax.axvspan(left, claim.threshold, color="#E3EFEA", linewidth=0, zorder=0)
+    ax.axvline(claim.threshold, color=GOOD, linewidth=1.6, zorder=1)
+    for name, position in marks.items():
+        ax.scatter([position], [0], s=45, zorder=3, **look(name).dots())
+    ours = look("spotter")
+    ax.plot([claim.low, claim.high], [0, 0], color=ours.color, linewidth=3, zorder=4)
+    ax.scatter([claim.value], [0], s=130, zorder=5, **ours.dots())
+    ax.set_title(f"({claim.number}) {claim.sentence} ({claim.unit})", fontsize=9.5)
+    color, limit = GOOD if claim.holds else BAD, f"{claim.value:.3g}, allowed {claim.threshold:g}"
+    where: dict[str, Any] = {"transform": ax.transAxes, "va": "center", "fontsize": 8.5}
+    ax.text(1.015, 0.72, claim.verdict(), color=color, fontweight="bold", **where)
+    ax.text(1.015, 0.2, limit, color=QUIET, **where)
+    ax.grid(visible=False, axis="y")
+    ax.spines["left"].set_visible(False)

@@ -1,0 +1,73 @@
+"""The picture of the two-dimensional toy, in which damage next to the forget class is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from spotter_core.plots.frames import Axeses, check_models, panels
+from spotter_core.plots.regions import WHATS, dot, draw_damage, draw_regions, finish
+from spotter_core.plots.style import FORGET_COLORS, QUIET
+
+if TYPE_CHECKING:
+    from spotter_core.slices import SliceView
+
+CENTRE = 0.5
+"""Of the unit square, where ``Plane.square()`` has its origin."""
+
+
+def plot_toy(
+    view: SliceView,
+    points: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: Sequence[str],
+    measure: str = "over_unlearning",
+    axes: Axeses | None = None,
+) -> Axeses:
+    """Decision regions of every model above, divergence from the original below.
+
+    Args:
+        view: From ``slices.view_slice`` of ``Plane.square()``, with ``near`` the forget points;
+            ``original`` and ``retrain`` among its models.
+        points: ``(N, 2)`` in [0, 1], drawn above.
+        labels: ``(N,)`` their classes.
+        class_names: By index.
+        measure: ``"over_unlearning"`` or ``"conditional_shift"``, nats in [0, ln 2].
+        axes: ``(2, models)`` Axes to draw on.
+
+    Returns:
+        ``(2, models)`` Axes.
+
+    Raises:
+        ValueError: If a yardstick is missing.
+    """
+    check_models(view.answers)
+    count = len(view.answers)
+    if axes is None:
+        _, axes = plt.subplots(
+            2,
+            count,
+            figsize=(2.3 * count + 0.6, 5.2),
+            layout="constrained",
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+    grid = panels(axes, 2 * count, (0, 0)).reshape(2, count)
+    forgotten = np.isin(labels, view.forget_classes)
+    for model, above, below in zip(view.answers, *grid, strict=True):
+        draw_regions(above, view, model, class_names, CENTRE)
+        above.scatter(*points[~forgotten].T, s=3, color=QUIET, alpha=0.5, linewidths=0)
+        above.scatter(*points[forgotten].T, s=9, color=FORGET_COLORS[0], linewidths=0)
+        image = draw_damage(below, view, model, measure, CENTRE)
+        below.set_xlabel("first pixel")
+    for row, what in zip(grid, WHATS, strict=True):
+        row[0].set_ylabel(f"{what}\n\nsecond pixel")
+        row[0].set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    marks = [dot("forget point", FORGET_COLORS[0], 4), dot("retained point", QUIET, 3)]
+    finish(grid, view, image, measure, marks)
+    return grid

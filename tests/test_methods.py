@@ -1,0 +1,430 @@
+import copy
+import inspect
+import math
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from torch import Generator, nn
+from torch.nn import functional as F
+
+from spotter_core.data import ForbiddenSet, ImageSet
+from spotter_core.losses import SpotterLoss, dispersion_loss, masked_distillation_loss
+from spotter_core.methods import METHODS, ForgetOnlyMethod, RetainMethod, find_method
+from spotter_core.metrics import accuracy, mean_cosine_similarity, over_unlearning
+from spotter_core.models import wrap
+from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
+from spotter_core.training import Diverged, Recipe, fit, predict
+
+FORGET_ONLY = [name for name, m in METHODS.items() if isinstance(m, ForgetOnlyMethod)]
+WITH_RETAIN = [name for name, m in METHODS.items() if isinstance(m, RetainMethod)]
+# One and a half epochs' worth of batches, with a last one that is short.
+QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
+
+
+def seeded(seed=0):
+    return Generator().manual_seed(seed)
+
+
+def weights(model):
+    return torch.cat([value.flatten().double() for value in model.state_dict().values()])
+
+
+def quick(name, **settings):
+    method = METHODS[name].with_settings(**QUICK | settings)
+    if name == "retrain":
+        return method.with_settings(recipe=Recipe(epochs=2, batch_size=8))
+    return method
+
+
+@pytest.fixture
+def split(samples):
+    """Forget and retain samples; class 1 is forgotten."""
+    return samples.subset(samples.labels == 1), samples.subset(samples.labels != 1)
+
+
+def run(name, model, split, seed=0, **settings):
+    forget, retain = split
+    extra = {"retain": retain} if name in WITH_RETAIN else {}
+    return quick(name, **settings)(model, forget, generator=seeded(seed), **extra)
+
+
+every = pytest.mark.parametrize("name", METHODS)
+
+# --- promises of every method ---------------------------------------------------------------------
+
+
+def test_the_registry_names_its_methods_and_has_the_paper_in_it():
+    assert {"retrain", "finetune", "neggrad", "random_label", "boundary_shrink"} < set(METHODS)
+    assert {"delete", "spotter", "spotter+neggrad"} < set(METHODS)
+    assert all(key.rpartition("+")[2] in METHODS for key in METHODS)
+    assert sorted(FORGET_ONLY + WITH_RETAIN) == sorted(METHODS)
+    assert find_method("spotter") is METHODS["spotter"]
+
+
+@every
+def test_the_original_and_the_data_stay_as_they_are(name, model, split, unchanged):
+    model.train()
+    before = [(part.images.clone(), part.labels.clone()) for part in split]
+    with unchanged(model):
+        result = run(name, model, split)
+    assert not torch.equal(weights(result.model), weights(model))
+    assert not any(module.training for module in result.model.modules())
+    for part, (images, labels) in zip(split, before, strict=True):
+        assert torch.equal(part.images, images)
+        assert torch.equal(part.labels, labels)
+
+
+@every
+def test_equal_generators_give_equal_weights_and_others_do_not(name, model, split):
+    first, again, other = (run(name, model, split, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(weights(first.model), weights(again.model))
+    assert first.history == again.history
+    assert not torch.equal(weights(first.model), weights(other.model))
+
+
+@every
+def test_without_a_generator_a_run_is_that_of_seed_0(name, model, split):
+    forget, retain = split
+    extra = {"retain": retain} if name in WITH_RETAIN else {}
+    result = quick(name)(model, forget, **extra)
+    assert torch.equal(weights(result.model), weights(run(name, model, split).model))
+
+
+@every
+def test_history_has_a_finite_loss_for_every_epoch(name, model, split):
+    result = run(name, model, split)
+    assert 1 <= len(result.history) <= 2
+    assert all("loss" in epoch for epoch in result.history)
+    assert all(math.isfinite(value) for epoch in result.history for value in epoch.values())
+    assert all(math.isfinite(value) for value in result.notes.values())
+
+
+@every
+def test_the_images_read_are_counted_by_side(name, model, split):
+    result = run(name, model, split)
+    side, other = ("retain", "forget") if name in WITH_RETAIN else ("forget", "retain")
+    size = len(split[1] if name in WITH_RETAIN else split[0])
+    assert result.reads == {side: len(result.history) * size, other: 0}
+
+
+@every
+def test_a_method_is_frozen_and_refuses_unknown_settings_by_listing_its_own(name):
+    method = METHODS[name]
+    with pytest.raises(FrozenInstanceError):
+        method.learning_rate = 1.0
+    with pytest.raises(ValueError, match=r"has no setting lr; it has learning_rate, momentum"):
+        method.with_settings(lr=0.1)
+    with pytest.raises(ValueError, match="has no setting name"):
+        method.with_settings(name="x")
+    with pytest.raises(ValueError, match="epochs must be above 0"):
+        method.with_settings(epochs=0)
+    assert method.with_settings(momentum=0.5).momentum == 0.5
+    assert method.momentum == 0.9
+
+
+def test_an_unknown_method_is_refused_with_those_that_are_known():
+    with pytest.raises(ValueError, match="unknown method 'spoter'; known: retrain, finetune"):
+        find_method("spoter")
+
+
+@every
+def test_nothing_to_forget_strangers_and_all_classes_are_refused(name, model, samples, split):
+    extra = {"retain": split[1]} if name in WITH_RETAIN else {}
+    method = quick(name)
+    with pytest.raises(ValueError, match="forget is empty"):
+        method(model, samples.subset(samples.labels > 9), **extra)
+    with pytest.raises(ValueError, match=r"samples of classes \[0, 2, 3\], which are not in"):
+        method(model, samples, forget_classes=[1], **extra)
+    with pytest.raises(ValueError, match="all 4 classes"):
+        method(model, samples, **extra)
+    with pytest.raises(ValueError, match="out of range"):
+        method(model, split[0], forget_classes=[1, 4], **extra)
+
+
+@every
+def test_several_classes_are_forgotten_at_once_though_one_has_no_sample(name, model, samples):
+    forget = samples.subset(samples.labels == 2)
+    split = (forget, samples.subset((samples.labels == 1) | (samples.labels == 3)))
+    extra = {"retain": split[1]} if name in WITH_RETAIN else {}
+    result = quick(name)(model, forget, forget_classes=[2, 0], **extra)
+    assert all(math.isfinite(epoch["loss"]) for epoch in result.history)
+
+
+@every
+def test_a_learning_rate_beyond_reason_is_an_error_that_names_it(name, model, split, unchanged):
+    method = quick(name, epochs=6, learning_rate=1e30)
+    if name == "retrain":
+        method = method.with_settings(recipe=Recipe(epochs=6, batch_size=8, learning_rate=1e30))
+    extra = {"retain": split[1]} if name in WITH_RETAIN else {}
+    with unchanged(model), pytest.raises(Diverged, match=r"learning_rate.*1e\+30"):
+        method(model, split[0], **extra)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+def test_a_watcher_sees_every_epoch(name, model, split):
+    seen = []
+
+    def watch(epoch, student, losses):
+        seen.append((epoch, accuracy(predict(student, split[0].images).logits, split[0].labels)))
+        assert "loss" in losses
+
+    extra = {"retain": split[1]} if name in WITH_RETAIN else {}
+    result = quick(name)(model, split[0], watch=watch, **extra)
+    assert [epoch for epoch, _ in seen] == list(range(1, len(result.history) + 1))
+    after = accuracy(predict(result.model, split[0].images).logits, split[0].labels)
+    assert seen[-1][1] == after
+
+
+# --- who reads what -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORGET_ONLY)
+def test_a_forget_only_method_has_no_way_to_be_handed_retained_samples(name, model, split):
+    parameters = inspect.signature(METHODS[name].__call__).parameters
+    assert list(parameters) == ["original", "forget", "forget_classes", "generator", "watch"]
+    assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
+    assert METHODS[name].reads == "forget"
+    with pytest.raises(TypeError, match="retain"):
+        METHODS[name](model, split[0], retain=ForbiddenSet())
+    # all that it can reach are the two arguments: the run needs nothing else
+    assert run(name, model, (split[0], ForbiddenSet())).history
+
+
+class LabelsOnly(ImageSet):
+    """Forget samples whose images nobody may look at."""
+
+    def __init__(self, labels):
+        object.__setattr__(self, "labels", labels)
+
+    def __getattribute__(self, name):
+        if name in ("images", "pixels", "subset", "batches"):
+            raise PermissionError(f"a forget sample was read: {name}")
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("name", WITH_RETAIN)
+def test_a_retain_method_reads_no_image_that_is_to_be_forgotten(name, model, split):
+    blind = LabelsOnly(split[0].labels)
+    with pytest.raises(PermissionError):
+        blind.pixels()
+    result = run(name, model, (blind, split[1]))
+    assert torch.equal(weights(result.model), weights(run(name, model, split).model))
+    with pytest.raises(TypeError, match="retain"):
+        METHODS[name](model, split[0])
+
+
+# --- one by one -----------------------------------------------------------------------------------
+
+
+def test_neggrad_stops_when_no_forget_sample_is_recognised(digits_model, digits_split):
+    forget = digits_split.forget.train
+    method = METHODS["neggrad"].with_settings(learning_rate=0.01, epochs=50)
+    left = []
+
+    def watch(epoch, student, losses):
+        left.append(accuracy(predict(student, forget.images).logits, forget.labels))
+
+    result = method(digits_model, forget, generator=seeded(), watch=watch)
+    assert 1 <= len(result.history) < 50
+    assert left[-1] == 0.0
+    assert all(share > 0.0 for share in left[:-1])
+    assert result.history[0]["loss"] < 0.0
+
+
+def test_random_labels_are_retained_classes_and_drawn_evenly(model, samples):
+    many = ImageSet(torch.zeros(3000, 3, 4, 4), torch.ones(3000).long())
+    drawn = METHODS["random_label"].targets(model, many, (1,), seeded(), {})
+    assert drawn.bincount(minlength=4)[1] == 0
+    shares = drawn.bincount(minlength=4)[[0, 2, 3]] / 3000
+    assert (shares - 1 / 3).abs().max() < 0.04
+
+
+def test_boundary_shrink_aims_at_retained_classes_and_reports_how_many_flipped(
+    digits_model, digits_split
+):
+    forget, classes = digits_split.forget.train, digits_split.forget_classes
+    method = METHODS["boundary_shrink"].with_settings(bound=0.3)
+    notes = {}
+    targets = method.targets(digits_model, forget, classes, seeded(), notes)
+    assert not torch.isin(targets, torch.tensor(classes)).any()
+
+    pixels = forget.pixels().requires_grad_()
+    F.cross_entropy(digits_model(pixels), forget.labels, reduction="sum").backward()
+    digits_model.zero_grad()
+    crossed = (pixels.detach() + 0.3 * pixels.grad.sign()).clamp(0.0, 1.0)
+    predicted = digits_model(crossed).argmax(dim=1)
+    flipped = predicted != classes[0]
+    assert 0.0 < notes["flip_rate"] <= 1.0
+    assert notes["flip_rate"] == pytest.approx(flipped.double().mean().item())
+    assert torch.equal(targets[flipped], predicted[flipped])
+
+
+@pytest.mark.parametrize("bound", [1e-6, 0.1, 1.0])
+def test_a_flip_rate_is_a_share(model, split, bound):
+    assert 0.0 <= run("boundary_shrink", model, split, bound=bound).notes["flip_rate"] <= 1.0
+
+
+def test_delete_descends_masked_distillation_from_the_original(model, split):
+    forget = split[0]
+    result = run("delete", model, split, epochs=1, batch_size=len(forget))
+    logits = predict(model, forget.images).logits
+    expected = masked_distillation_loss(logits, logits, [1]).item()
+    assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_finetune_descends_the_cross_entropy_of_retained_samples(model, split):
+    retain = split[1]
+    result = run("finetune", model, split, epochs=1, batch_size=len(retain))
+    expected = F.cross_entropy(model(retain.images), retain.labels).item()
+    assert result.history[0]["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_finetuning_a_network_with_dropout_is_reproducible(split):
+    layers = [nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)]
+    model = wrap(nn.Sequential(*layers), mean=[0.5] * 3, std=[0.25] * 3)
+    runs = [run("finetune", model, split).model for _ in range(2)]
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+
+
+def test_retrain_fits_a_fresh_network_on_retained_samples_alone(model, split):
+    result = run("retrain", model, split, seed=3)
+    generator = seeded(3)
+    recipe = Recipe(epochs=2, batch_size=8)
+    expected = fit(model.fresh(generator), split[1], recipe=recipe, generator=generator)
+    assert torch.equal(weights(result.model), weights(expected.model))
+    assert result.model.num_classes == 4
+    assert [epoch["loss"] for epoch in result.history] == expected.losses
+
+
+# --- Spotter --------------------------------------------------------------------------------------
+
+NEAR = BoundaryNeighborhood(0.1, 0.04, 2)
+
+
+def terms_of_first_step(model, forget, targets, near, base):
+    """Spotter's terms before anything was learned, from public functions and separate passes."""
+    near_logits = predict(model, near).logits
+    return {
+        "unlearning": base(model(forget.images), targets),
+        "over_unlearning": masked_distillation_loss(model(near), near_logits, [1]),
+        "dispersion": dispersion_loss(model.features(forget.images), forget.labels),
+    }
+
+
+BASES = {
+    "spotter": lambda logits, targets: masked_distillation_loss(logits, targets, [1]),
+    "spotter+neggrad": lambda logits, targets: -F.cross_entropy(logits, targets),
+    "spotter+random_label": F.cross_entropy,
+    "spotter+boundary_shrink": F.cross_entropy,
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_step_of_spotter_is_the_explicit_computation(name, model, split):
+    forget = split[0]
+    method = METHODS[name].with_settings(
+        epochs=1, batch_size=50, learning_rate=0.01, lambda_1=0.6, lambda_2=0.8, neighborhood=NEAR
+    )
+    result = method(model, forget, generator=seeded(5))
+
+    generator = seeded(5)
+    targets = method.base.targets(model, forget, (1,), generator, {})
+    near = NEAR(model, forget.images, forget.labels, [1], generator=generator)
+    student = copy.deepcopy(model).eval()
+    terms = terms_of_first_step(student, forget, targets, near, BASES[name])
+    loss = 0.6 * terms["unlearning"] + 0.4 * terms["over_unlearning"] + 0.8 * terms["dispersion"]
+    expected = {"loss": loss.item()} | {term: value.item() for term, value in terms.items()}
+    assert result.history[0] == pytest.approx(expected, rel=1e-5)
+
+    loss.backward()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter -= 0.01 * (parameter.grad + 5e-4 * parameter)
+    torch.testing.assert_close(weights(result.model), weights(student), rtol=1e-5, atol=1e-7)
+
+
+def test_spotter_takes_its_twins_in_turn(model, split):
+    forget = split[0]
+    calls = []
+
+    class Shifted:
+        def __call__(self, model, images, labels, forget_classes, *, generator):
+            calls.append(generator)
+            return (images + 0.2 * len(calls)).clamp(0.0, 1.0)
+
+    seen = []
+
+    class Spy(SpotterLoss):
+        def terms(self, *args):
+            seen.append(args[3].clone())  # the original's logits on the perturbed images
+            return super().terms(*args)
+
+    method = METHODS["spotter"].with_settings(
+        neighborhood=Shifted(), twins=2, epochs=3, batch_size=50, learning_rate=1e-6
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spotter_core.methods.spotter.SpotterLoss", Spy)
+        method(model, forget, generator=seeded())
+    assert len(calls) == 2
+    assert len(seen) == 3
+    assert torch.equal(seen[0].sort(dim=0).values, seen[2].sort(dim=0).values)
+    assert not torch.allclose(seen[0].sort(dim=0).values, seen[1].sort(dim=0).values)
+
+
+def test_spotter_asks_the_original_once_and_the_student_once_a_step(model, split):
+    forget = split[0]
+    passes = {"original": 0, "student": 0}
+    model.backbone.register_forward_hook(lambda *_: passes.__setitem__(who[0], passes[who[0]] + 1))
+    who = ["original"]
+    method = METHODS["spotter"].with_settings(
+        neighborhood=UniformNeighborhood(0.1), epochs=3, batch_size=50
+    )
+    batch_loss = method.prepare(model, forget, (1,), seeded(), {})
+    assert passes["original"] == 2  # clean images and perturbed ones
+    who[0] = "student"
+    batch_loss(model, torch.arange(len(forget)))
+    assert passes == {"original": 2, "student": 1}
+
+
+def test_spotter_protects_the_neighborhood_and_scatters_the_class(digits_model, digits_split):
+    forget, classes = digits_split.forget, digits_split.forget_classes
+    near = NEAR(
+        digits_model, forget.test.pixels(), forget.test.labels, classes, generator=seeded(9)
+    )
+    expected = predict(digits_model, near).logits
+
+    def outcome(name, **settings):
+        method = METHODS[name].with_settings(
+            learning_rate=0.01, epochs=10, batch_size=32, **settings
+        )
+        unlearned = method(digits_model, forget.train, generator=seeded()).model
+        features, logits = predict(unlearned, forget.test.images)
+        return (
+            accuracy(logits, forget.test.labels),
+            over_unlearning(expected, predict(unlearned, near).logits, classes).item(),
+            mean_cosine_similarity(features, forget.test.labels),
+        )
+
+    base = outcome("random_label")
+    over = outcome("spotter+random_label", lambda_1=0.3, neighborhood=NEAR)
+    spotter = outcome("spotter", neighborhood=NEAR)
+    delete = outcome("delete")
+    assert base[0] == spotter[0] == delete[0] == 0.0
+    assert over[1] < 0.8 * base[1]  # on held-out images, which neither has seen
+    assert over[2] < base[2] - 0.2
+    assert spotter[2] < delete[2] - 0.1
+    assert spotter[1] < 0.5 * base[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lambda_1": 1.1}, r"lambda_1 must lie in \[0, 1\]"),
+        ({"lambda_2": -1.0}, "lambda_2 must be at least 0"),
+        ({"twins": 0}, "twins must be above 0"),
+    ],
+)
+def test_spotter_refuses_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        METHODS["spotter"].with_settings(**settings)

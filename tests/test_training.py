@@ -1,0 +1,204 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import Generator, nn
+from torch.nn import functional as F
+
+from spotter_core.data import ImageSet
+from spotter_core.models import build_model, wrap
+from spotter_core.training import Diverged, Recipe, fit, predict
+
+RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
+
+
+def seeded(seed=0):
+    return Generator().manual_seed(seed)
+
+
+def weights(model):
+    return torch.cat([value.flatten().double() for value in model.state_dict().values()])
+
+
+def noisy_network():
+    layers = [nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)]
+    return wrap(nn.Sequential(*layers), mean=[0.5] * 3, std=[0.25] * 3)
+
+
+# --- fit ------------------------------------------------------------------------------------------
+
+
+def test_fit_leaves_the_model_as_it_is_and_returns_a_copy_in_eval_mode(model, samples, unchanged):
+    before = samples.images.clone(), samples.labels.clone()
+    with unchanged(model):
+        fitted = fit(model, samples, recipe=RECIPE, generator=seeded())
+    assert not torch.equal(weights(fitted.model), weights(model))
+    assert not any(module.training for module in fitted.model.modules())
+    assert torch.equal(samples.images, before[0])
+    assert torch.equal(samples.labels, before[1])
+
+
+def test_fit_learns(model, samples):
+    recipe = Recipe(epochs=40, batch_size=16, learning_rate=0.05)
+    fitted = fit(model, samples, recipe=recipe, generator=seeded())
+    assert len(fitted.losses) == 40
+    assert fitted.losses[0] > math.log(4) / 2
+    assert fitted.losses[-1] < 0.1 * fitted.losses[0]
+    logits = predict(fitted.model, samples.images).logits
+    assert (logits.argmax(1) == samples.labels).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("network", ["plain", "with dropout"])
+def test_equal_generators_give_equal_weights_and_others_do_not(model, samples, network):
+    start = model if network == "plain" else noisy_network()
+    runs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(torch.seed())  # whatever the global generator holds
+        runs.append(fit(start, samples, recipe=RECIPE, generator=seeded(seed)))
+    assert torch.equal(weights(runs[0].model), weights(runs[1].model))
+    assert runs[0].losses == runs[1].losses
+    assert not torch.equal(weights(runs[0].model), weights(runs[2].model))
+
+
+def test_fit_equals_a_plain_loop_over_one_cycle(model, samples):
+    fitted = fit(model, samples, recipe=RECIPE, generator=seeded(3))
+
+    student, generator = copy.deepcopy(model), seeded(3)
+    torch.randint(2**62, (1,), generator=generator)  # the seed of dropout
+    optimizer = torch.optim.SGD(
+        student.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
+    steps, losses, step = 9, [], 0
+    for _ in range(3):
+        total = 0.0
+        for index in torch.randperm(48, generator=generator).split(16):
+            optimizer.param_groups[0]["lr"] = one_cycle(step, steps, top=0.05)
+            step += 1
+            loss = F.cross_entropy(student(samples.images[index]), samples.labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(index)
+        losses.append(total / 48)
+    assert fitted.losses == pytest.approx(losses, rel=1e-5)
+    torch.testing.assert_close(weights(fitted.model), weights(student), rtol=1e-5, atol=1e-7)
+
+
+def one_cycle(step, steps, *, top):
+    """Cosine from top / 25 to top in the first 30 % of the steps, then to top / 250,000."""
+    up = 0.3 * steps - 1
+    if step <= up:
+        return top / 25 + (top - top / 25) * (1 - math.cos(math.pi * step / up)) / 2
+    done = (step - up) / (steps - 1 - up)
+    low = top / 25 / 1e4
+    return low + (top - low) * (1 + math.cos(math.pi * done)) / 2
+
+
+@pytest.mark.parametrize(("epochs", "batch_size"), [(1, 48), (1, 1000), (2, 48), (1, 7), (4, 47)])
+def test_fit_manages_any_number_of_steps(model, samples, epochs, batch_size):
+    recipe = Recipe(epochs=epochs, batch_size=batch_size)
+    assert len(fit(model, samples, recipe=recipe, generator=seeded()).losses) == epochs
+
+
+def test_fit_takes_bytes_as_well_as_floats(model, samples):
+    raw = ImageSet((samples.images * 255).round().byte(), samples.labels)
+    floats = ImageSet(raw.pixels(), raw.labels)
+    runs = [fit(model, data, recipe=RECIPE, generator=seeded()) for data in (raw, floats)]
+    assert torch.equal(weights(runs[0].model), weights(runs[1].model))
+
+
+def test_progress_is_called_after_every_epoch(model, samples):
+    seen = []
+    fit(model, samples, recipe=RECIPE, generator=seeded(), progress=lambda *at: seen.append(at))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_learning_rate(
+    model, samples, unchanged
+):
+    recipe = Recipe(epochs=5, batch_size=8, learning_rate=1e30)
+    with unchanged(model), pytest.raises(Diverged, match=r"in epoch \d of 5: lower learning_rate"):
+        fit(model, samples, recipe=recipe, generator=seeded())
+
+
+def test_nothing_to_fit_is_refused(model, samples):
+    with pytest.raises(ValueError, match="train is empty"):
+        fit(model, samples.subset(samples.labels > 9), recipe=RECIPE, generator=seeded())
+
+
+@pytest.mark.parametrize("setting", ["epochs", "batch_size", "learning_rate"])
+def test_recipes_without_work_are_refused(setting):
+    with pytest.raises(ValueError, match=f"{setting} must be above 0, got 0"):
+        Recipe(**{setting: 0})
+
+
+# --- predict --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def network():
+    """Batch norm, whose training mode would show in every number."""
+    model = build_model(
+        "resnet18", num_classes=4, width=2, input_shape=(3, 4, 4), generator=seeded(4)
+    )
+    model.train()(torch.rand(16, 3, 4, 4, generator=seeded(5)))
+    return model
+
+
+def test_predict_is_the_direct_pass_in_eval_mode(network, samples, unchanged):
+    with unchanged(network):
+        features, logits = predict(network, samples.images)
+    network.eval()
+    torch.testing.assert_close(features, network.features(samples.images).detach())
+    torch.testing.assert_close(logits, network(samples.images).detach())
+    assert not logits.requires_grad
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 48, 1000])
+def test_the_batch_size_does_not_change_the_result(network, samples, batch_size):
+    whole = predict(network, samples.images)
+    parts = predict(network, samples.images, batch_size=batch_size)
+    torch.testing.assert_close(parts.features, whole.features)
+    torch.testing.assert_close(parts.logits, whole.logits)
+
+
+def test_predict_restores_mixed_modes(network, samples):
+    network.eval()
+    network.backbone.blocks[0].train()
+    modes = [module.training for module in network.modules()]
+    predict(network, samples.images)
+    with pytest.raises(ValueError, match="must lie in"):
+        predict(network, samples.images + 1.0)
+    assert [module.training for module in network.modules()] == modes
+
+
+def test_bytes_are_predicted_like_the_floats_they_stand_for(network, samples):
+    raw = (samples.images * 255).round().byte()
+    found, expected = predict(network, raw), predict(network, raw.float() / 255)
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.features, expected.features)
+
+
+@pytest.mark.parametrize("position", [0, 47])
+@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan])
+def test_predict_refuses_images_outside_the_unit_interval_in_any_batch(
+    network, samples, position, value
+):
+    images = samples.images.clone()
+    images[position, 2, 3, 3] = value
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]"):
+        predict(network, images, batch_size=16)
+
+
+def test_predict_refuses_no_images_and_no_batch(network, samples):
+    with pytest.raises(ValueError, match="images is empty"):
+        predict(network, samples.images[:0])
+    with pytest.raises(ValueError, match="batch_size must be above 0"):
+        predict(network, samples.images, batch_size=0)
+
+
+def test_predict_on_another_device_moves_a_copy(network, samples, unchanged):
+    with unchanged(network):
+        logits = predict(network, samples.images, device=torch.device("cpu", 0)).logits
+    assert torch.equal(logits, predict(network, samples.images).logits)
