@@ -19,7 +19,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study test bench lab lint pins clean distclean
+.PHONY: help study test tune bench lab lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,9 @@ study: $(READY) ## run the whole study; PROFILE=digits (default) or another file
 test: $(READY) ## run the unit tests, the examples in docstrings and all notebooks
 	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist worksteal --timeout 900 \
 	    --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks spotter_core tests $(ARGS)
+
+tune: $(READY) ## choose the settings of a profile's methods anew, on validation images
+	@python -m spotter_core.tuning $(PROFILE)
 
 bench: $(READY) ## measure how long the parts take
 	python tests/bench.py $(ARGS)

@@ -27,7 +27,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(0o644)  # mkstemp and safetensors write 600, useless on a shared disk
+            temporary.chmod(0o644)  # mkstemp writes 600, useless on a shared disk
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -217,7 +217,9 @@ def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
             change = {} if value == default else ablated(study, setting, value)
             model = study.model(cell, "spotter", **change)
             at = {"setting": setting, "setting_value": value}
-            rows += vital_signs(study, cell, "spotter", model, **at)
+            signs = vital_signs(study, cell, "spotter", model, **at)
+            made_by = study.fingerprint(cell, "spotter", **change)
+            rows += [replace(row, settings=made_by) for row in signs]
     for method in methods:
         if method != "spotter":
             rows += vital_signs(study, cell, method, study.model(cell, method))

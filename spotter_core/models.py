@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Generator, Tensor, nn
 
 from spotter_core._checks import check_choice, check_positive
@@ -232,8 +232,9 @@ def save_weights(model: Classifier, path: Path, *, settings: str = "", record: s
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
+    data = save(tensors, metadata={"settings": settings, "record": record})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"settings": settings, "record": record})
+        temporary.write_bytes(data)  # save_file() would hide a full disk in an error of its own
 
 
 def load_weights(

@@ -121,14 +121,23 @@ def load_profile(name: str) -> Profile:
         ValueError: If there is none (lists those there are), or its keys are unknown or missing.
     """
     path = profiles_folder() / f"{name}.yaml"
-    if not path.is_file():
+    if name not in known_profiles():
         raise ValueError(f"unknown profile {name!r}; known: {', '.join(known_profiles())}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
     known = {f.name for f in fields(Profile)} - {"name"}
-    if unknown := sorted(set(content) - known):
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must consist of keys and values; known keys: {sorted(known)}")
+    if unknown := sorted(map(str, set(content) - known)):
         raise ValueError(f"{path} has unknown keys {unknown}; known: {sorted(known)}")
-    for key in ("forget", "seeds", "epsilons", "shots", "alphas"):
-        content[key] = tuple(tuple(v) if isinstance(v, list) else v for v in content.get(key, ()))
+    for key in {"forget", "seeds", "epsilons", "shots", "alphas"} & set(content):
+        if not isinstance(content[key], list):
+            raise ValueError(f"{path}: {key} must be a list, got {content[key]!r}")
+        content[key] = tuple(tuple(v) if isinstance(v, list) else v for v in content[key])
+    if not all(isinstance(classes, tuple) for classes in content.get("forget", ())):
+        raise ValueError(f"{path}: forget must be a list of lists, such as [[0], [3, 8]]")
     try:
         return Profile(name=name, **content)
     except TypeError as error:

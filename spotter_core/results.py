@@ -78,7 +78,9 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"rows file {path} can't be read ({error}): {advice}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no rows file of format {FORMAT!r}: {advice}")
-    if content.get("columns") != COLUMNS or any(len(r) != len(COLUMNS) for r in content["rows"]):
+    rows = content.get("rows")
+    whole = isinstance(rows, list) and isinstance(content.get("about"), dict)
+    if content.get("columns") != COLUMNS or not whole or any(len(r) != len(COLUMNS) for r in rows):
         raise ValueError(f"rows file {path} has other columns than {COLUMNS}: {advice}")
     return content
 

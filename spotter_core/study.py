@@ -69,8 +69,10 @@ class Study:
         self.recipe = Recipe(**self.profile.recipe)
         for name in self.profile.methods:  # a wrong setting is refused now, not in the third hour
             self.method(name)
-        for name in self.profile.neighborhoods:
+        for name in (*self.profile.neighborhoods, *self.profile.curves):
             self.neighborhood(name)
+        for variant in self.profile.attacks:
+            self.sweep(**variant)
         self._made: dict[tuple[str, str], Made] = {}
         self._splits: dict[tuple[int, ...], ForgetSplit] = {}
         self._near: dict[tuple[str, str, str], Near] = {}
@@ -204,12 +206,8 @@ class Study:
         start = time.perf_counter()
         generator = seeded_generator(self.profile.dataset, cell.seed, method)
         if method == "original":
-            fitted = fit(
-                self.blank.fresh(generator),
-                self.dataset.train,
-                recipe=self.recipe,
-                generator=generator,
-            )
+            blank = self.blank.fresh(generator)
+            fitted = fit(blank, self.dataset.train, recipe=self.recipe, generator=generator)
             record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
             model = fitted.model
         else:
@@ -303,17 +301,8 @@ class Study:
 
     def _measuring(self) -> list[Any]:
         p = self.profile
-        names = (
-            "label",
-            "neighborhoods",
-            "epsilons",
-            "curves",
-            "shots",
-            "alphas",
-            "supports",
-            "attacks",
-        )
-        return [getattr(p, name) for name in names]
+        near = [p.label, list(p.neighborhoods.items()), p.curves, p.epsilons]  # the order counts
+        return [*near, p.shots, p.alphas, p.supports, p.attacks, p.ablation]
 
 
 def unlearn(

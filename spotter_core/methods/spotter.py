@@ -21,11 +21,14 @@ from spotter_core.training import predict
 class Spotter(ForgetOnlyMethod):
     """Descend :class:`~spotter_core.losses.SpotterLoss`, alone or around a base method's loss.
 
-    Reads: forget samples, and points that it makes of them. Official defaults (CIFAR-10,
-    ResNet-18): lambda_1 0.7, lambda_2 1, SGD 1e-4, momentum 0.9, weight decay 5e-4, 10 epochs, batch 128,
-    batch norm frozen, PGD 0.03 / 0.01 / 3. Ours: the neighborhood lies in pixel space and leads *towards*
-    the boundary; the original's outputs on both sets are computed once instead of at every step; a
-    step is one pass of the student over clean and perturbed images together.
+    Reads: forget samples, and points that it makes of them.
+
+    Official defaults (CIFAR-10, ResNet-18): lambda_1 0.7, lambda_2 1, SGD 1e-4, momentum 0.9,
+    weight decay 5e-4, 10 epochs, batch 128, batch norm frozen, PGD 0.03 / 0.01 / 3.
+
+    Ours: the neighborhood lies in pixel space and leads *towards* the boundary; the original's
+    outputs on both sets are computed once instead of at every step; a step is one pass of the
+    student over clean and perturbed images together.
 
     Attributes:
         lambda_1: Weight of L_u against L_o, in [0, 1].
