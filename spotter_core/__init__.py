@@ -2,13 +2,19 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``_checks`` ``runtime`` -- argument checks; devices, seeds, atomic files.
-1. ``divergence`` -- masked softmax, Jensen-Shannon and Kullback-Leibler in log space.
-2. ``losses`` ``data`` ``folders`` ``models`` ``architectures`` -- what is trained, on what, by which loss.
-3. ``neighborhoods`` ``training`` ``metrics`` -- what "near" means; fitting; OU@epsilon and friends.
-4. ``methods`` ``attacks`` -- how a class is unlearned, and how it is brought back.
-5. ``results`` ``profiles`` ``study`` -- rows of numbers; cells of the study and what is done of them.
-6. ``plots`` ``notebooks`` -- pictures drawn from numbers; running notebooks.
+0. ``files`` ``runtime`` ``_checks`` ``sources`` -- whole files, devices and seeds, argument checks,
+   the code that a result depends on.
+1. ``divergence`` ``architectures`` ``folders`` ``profiles`` ``results`` ``execute`` -- distances in
+   log space; networks; pictures decoded; a study's settings; rows of numbers; a notebook executed.
+2. ``losses`` ``data`` ``models`` -- what is trained, on what, by which loss.
+3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` -- what "near" means; fitting; OU@epsilon and
+   friends; a study in the plane.
+4. ``methods`` ``attacks`` ``slices`` ``embedding`` -- how a class is unlearned, how it is brought
+   back; planes and maps to be looked at.
+5. ``study`` -- the cells of a study and what is made of them.
+6. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
+7. ``plots`` -- pictures drawn from numbers.
+8. ``notebooks`` -- how a notebook starts, and what it leaves.
 
 Importing this package imports nothing else.
 """

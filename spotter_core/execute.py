@@ -9,14 +9,17 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
 from spotter_core.files import project_root
+
+log = logging.getLogger(__name__)
 
 # papermill's jsonschema checks addresses by a grammar that takes a second or more to compile, in
 # every job, and that no notebook needs; where it can't be imported, it is left out
@@ -51,16 +54,17 @@ def execute(
 
     Raises:
         ValueError: If a parameter is unknown to the notebook.
-        RuntimeError: If a cell fails: names notebook, cell, exception and the executed copy.
+        RuntimeError: If a cell fails: names notebook, cell, exception and the executed copy; or if
+            that can't be written.
     """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     refuse_unknown(set(parameters), parameter_names(notebook))
-    output.parent.mkdir(parents=True, exist_ok=True)
     told = None
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
             str(notebook),
             str(output),
@@ -74,12 +78,43 @@ def execute(
         )
     except PapermillExecutionError as error:
         told = f"cell [{error.exec_count}] raised {error.ename}: {error.evalue}"
+        log.error(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)))  # without colours
     except CellTimeoutError:
         told = f"a cell ran longer than the limit of {timeout} s"
     except DeadKernelError as error:
         told = f"the kernel died ({error}); out of memory?"
+    except OSError as error:
+        told = f"a file can't be read or written ({error}); what was finished before is kept"
     if told is not None:
-        raise RuntimeError(f"{notebook.name}: {told}\n  executed copy with the traceback: {output}")
+        raise RuntimeError(f"{notebook.name}: {told}\n  executed copy: {output}")
+
+
+def parse_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return parameters from pairs of a name and its value in YAML.
+
+    Raises:
+        ValueError: If a value is no YAML.
+    """
+    parameters = {}
+    for name, text in pairs:
+        try:
+            parameters[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"parameter {name} must be YAML, got {text!r}") from error
+    return parameters
+
+
+@contextlib.contextmanager
+def output_to(stream: TextIO) -> Iterator[None]:
+    """Send to ``stream`` what this process and the kernel that it starts print, errors, too."""
+    kept = os.dup(2)
+    os.dup2(stream.fileno(), 2)
+    try:
+        with contextlib.redirect_stdout(stream):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,18 +128,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "YAML")
     )
     options = parser.parse_args(arguments)
-    parameters = {name: yaml.safe_load(text) for name, text in options.parameter}
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a log is a hundred lines
-    options.log.parent.mkdir(parents=True, exist_ok=True)
-    with options.log.open("w", encoding="utf-8") as stream:
-        logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
-        try:
-            with contextlib.redirect_stdout(stream):
-                execute(options.notebook, options.output, parameters, timeout=options.timeout)
-        except (RuntimeError, ValueError) as error:
-            print(f"\nFAILED {error}", file=stream)
-            print(f"\nFAILED {error}\n  log: {options.log}\n", file=sys.stderr)
-            return 1
+    try:
+        options.log.parent.mkdir(parents=True, exist_ok=True)
+        with options.log.open("w", encoding="utf-8") as stream:
+            logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
+            try:
+                parameters = parse_parameters(options.parameter)
+                with output_to(stream):
+                    execute(options.notebook, options.output, parameters, timeout=options.timeout)
+            except Exception as error:
+                print(f"\nFAILED {error}", file=stream)
+                raise
+    except (RuntimeError, ValueError, OSError) as error:
+        print(f"\nFAILED {error}\n  log: {options.log}\n", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,11 +1,12 @@
 """What is measured of a cell: one function a blind spot, models in, rows out.
 
-Layer 5. Every function takes (study, cell, methods), measures all models on the same points with
+Layer 6. Every function takes (study, cell, methods), measures all models on the same points with
 the same attacks, and returns rows; ``Study.measured`` keeps them.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -196,10 +197,8 @@ def ablated(study: Study, setting: str, value: Any) -> dict[str, Any]:
     name, _, inner = setting.partition(".")
     if not inner:
         return {name: value}
-    old = dict(study.profile.methods["spotter"][name])
-    if inner == "epsilon" and "step" in old:
-        old["step"] = old["step"] * value / old["epsilon"]
-    return {name: {**old, inner: value}}
+    own = getattr(study.method("spotter"), name)
+    return {name: scaled(own, value) if inner == "epsilon" else replace(own, **{inner: value})}
 
 
 def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
@@ -208,11 +207,10 @@ def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     The profile's own setting appears once in every series. PRA is the attacker's best alpha at five
     shots, on forget test images.
     """
-    own = study.profile.methods["spotter"]
+    own = study.method("spotter")
     rows = []
     for setting, values in study.profile.ablation.items():
-        name, _, inner = setting.partition(".")
-        default = own[name][inner] if inner else own[name]
+        default = attrgetter(setting)(own)
         for value in sorted({default, *values}):
             change = {} if value == default else ablated(study, setting, value)
             model = study.model(cell, "spotter", **change)

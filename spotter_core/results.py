@@ -1,6 +1,6 @@
 """Rows of numbers: saved, loaded, averaged. Pictures and tables are drawn from rows alone.
 
-Layer 5. A row is one measurement of one model; no torch is needed to read it.
+Layer 1. A row is one measurement of one model; no torch is needed to read it.
 """
 
 import json
@@ -78,9 +78,10 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"rows file {path} can't be read ({error}): {advice}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no rows file of format {FORMAT!r}: {advice}")
-    rows = content.get("rows")
-    whole = isinstance(rows, list) and isinstance(content.get("about"), dict)
-    if content.get("columns") != COLUMNS or not whole or any(len(r) != len(COLUMNS) for r in rows):
+    rows, about = content.get("rows"), content.get("about")
+    if not isinstance(rows, list) or not isinstance(about, dict):
+        raise ValueError(f"rows file {path} lacks its rows or what is said about them: {advice}")
+    if content.get("columns") != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise ValueError(f"rows file {path} has other columns than {COLUMNS}: {advice}")
     return content
 

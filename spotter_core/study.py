@@ -324,6 +324,6 @@ def scaled(neighborhood: Neighborhood, epsilon: float) -> Neighborhood:
     if hasattr(neighborhood, "sigma") and not hasattr(neighborhood, "epsilon"):
         return replace(neighborhood, sigma=epsilon)  # type: ignore[type-var]
     if hasattr(neighborhood, "step"):
-        step = neighborhood.step * epsilon / neighborhood.epsilon  # type: ignore[attr-defined]
+        step = neighborhood.step * (epsilon / neighborhood.epsilon)  # type: ignore[attr-defined]
         return replace(neighborhood, epsilon=epsilon, step=step)  # type: ignore[type-var]
     return replace(neighborhood, epsilon=epsilon)  # type: ignore[type-var]

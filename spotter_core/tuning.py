@@ -9,16 +9,16 @@ and seed are not reported:
    headline neighborhood, plus the accuracy regained by the attacker's best alpha at any k.
 3. If none is sound, the one that misses step 1 by the least.
 
-``python -m spotter_core.tuning digits`` runs all candidates, keeps a log beside the profile and
-prints what the profile should say. It needs retained validation images, for every method alike; no
-*method* reads them.
+``python -m spotter_core.tuning digits`` runs all candidates (``... digits neggrad`` those of one
+method), keeps a log beside the profile and prints what the profile should say. It needs retained
+validation images, for every method alike; no *method* reads them.
 """
 
 import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,18 @@ def log_path(profile: str) -> Path:
     return profiles_folder() / f"{profile}.tuning.json"
 
 
-def tune(name: str) -> dict[str, dict[str, Any]]:
-    """Run all candidates of a profile, write the log, and return the chosen settings."""
+def tune(name: str, methods: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Run all candidates of a profile, write the log, and return the chosen settings.
+
+    Args:
+        name: Of the profile.
+        methods: Those to tune anew, the log's other entries being kept; default all.
+    """
     study = Study(load_profile(name))
-    entries = []
+    asked = methods or list(study.profile.tuning["candidates"])
+    entries = [entry for entry in load_log(name) if entry["method"] not in asked] if methods else []
     work = [
-        (m, c) for m in study.profile.tuning["candidates"] for c in candidates(study.profile, m)
+        (method, settings) for method in asked for settings in candidates(study.profile, method)
     ]
     for method, settings in tqdm(work, desc="candidates"):
         result = mean_score(study, method, settings)
@@ -131,5 +137,5 @@ def load_log(profile: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    for method, settings in tune(sys.argv[1] if len(sys.argv) > 1 else "digits").items():
+    for method, settings in tune(sys.argv[1], sys.argv[2:]).items():
         print(f"  {method}: {json.dumps(settings)}")

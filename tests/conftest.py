@@ -28,7 +28,7 @@ def generator():
     return seeded()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def samples():
     """48 colour images of 4×4 in four classes, each class brighter than the one before."""
     labels = torch.arange(48) % 4
@@ -40,6 +40,14 @@ def samples():
 def model():
     """An untrained network for ``samples``; a hidden width that differs from the class count."""
     return build_model("mlp", num_classes=4, width=7, input_shape=(3, 4, 4), generator=seeded(2))
+
+
+@pytest.fixture(scope="session")
+def known(samples):
+    """The same network when it has learned ``samples``; for all tests, which must not change it."""
+    blank = build_model("mlp", num_classes=4, width=7, input_shape=(3, 4, 4), generator=seeded(2))
+    recipe = Recipe(epochs=30, batch_size=16, learning_rate=0.05)
+    return fit(blank, samples, recipe=recipe, generator=seeded()).model
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def test_parts_are_disjoint_complete_and_stratified():
     labels = torch.tensor([0] * 40 + [1] * 20 + [5] * 100)[torch.randperm(160)]
     parts = stratified_parts(labels, [0.6, 0.15], name="x")
     assert torch.cat(parts).sort().values.tolist() == list(range(160))
+    assert all(torch.equal(part, part.sort().values) for part in parts)
     counts = [[int((labels[part] == c).sum()) for c in (0, 1, 5)] for part in parts]
     assert counts == [[24, 12, 60], [6, 3, 15], [10, 5, 25]]
 

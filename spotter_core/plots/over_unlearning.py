@@ -39,8 +39,8 @@ def plot_ou_by_radius(
         ValueError: If a column, the measure or a yardstick is missing.
     """
     rows = chosen(frame, measure=measure, needs=("neighborhood", "epsilon"))
-    crossing = chosen(frame, measure="crossing")
     methods, kinds = methods_of(rows), list(dict.fromkeys(rows["neighborhood"]))
+    crossing = chosen(frame, measure="crossing")
     if axes is None:
         _, axes = plt.subplots(
             2,

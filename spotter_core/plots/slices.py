@@ -45,7 +45,7 @@ def plot_slices(
         _, axes = plt.subplots(
             2,
             count,
-            figsize=(2.15 * count + 1.0, 5.7),
+            figsize=(2.15 * count + 1.0, 5.3),
             layout="constrained",
             sharex=True,
             sharey=True,
@@ -123,7 +123,7 @@ def plot_strips(
                 ax, name, float(p), land_color(int(c), forget_classes), int(c) in forget_classes
             )
         row[0].set_ylabel(look(model).label, rotation=0, ha="right", va="center")
-    grid[0, 0].set_ylabel("largest pixel\nchange ε", rotation=0, ha="right", va="center")
+    grid[0, 0].set_ylabel("largest pixel\nchange", rotation=0, ha="right", va="center")
     return grid
 
 

@@ -1,0 +1,279 @@
+import math
+from dataclasses import replace
+from itertools import product
+
+import pandas as pd
+import pytest
+
+from spotter_core.claims import (
+    COLUMNS,
+    Claim,
+    blocks,
+    claims_table,
+    judge,
+    main_table,
+    per_cell,
+    published_table,
+    to_markdown,
+    worst_base,
+)
+from spotter_core.results import Row, bootstrap_interval, to_frame
+
+CELLS = [("3", 0), ("3", 1), ("8", 0), ("8", 1)]
+PLAIN = Row("Digits", "cnn-4", "", "", 0, "forget/test", "", 0.0, "fraction", "0123456789ab")
+# What each method is given in every cell; a list is one value a cell.
+GOOD = {
+    "original": {"forget": 1.0, "retain": 0.98, "ou": 0.6, "pra": 1.0, "read": None},
+    "retrain": {"forget": 0.0, "retain": 0.97, "ou": 0.2, "pra": 0.9, "read": 1000},
+    "finetune": {"forget": 0.1, "retain": 0.98, "ou": 0.5, "pra": 0.9, "read": 500},
+    "neggrad": {"forget": 0.0, "retain": 0.90, "ou": 0.4, "pra": 0.5, "read": 0},
+    "spotter": {"forget": 0.0, "retain": 0.975, "ou": 0.02, "pra": 0.005, "read": 0},
+    "spotter+neggrad": {"forget": 0.0, "retain": 0.97, "ou": 0.9, "pra": 0.1, "read": 0},
+}
+
+
+def rows_of(methods):
+    """Rows as the measurements write them, with values that are known."""
+    rows = []
+    for (method, given), (i, (forget, seed)) in product(methods.items(), enumerate(CELLS)):
+        has = {key: v[i] if isinstance(v, list) else v for key, v in given.items()}
+        row = replace(PLAIN, method=method, forget=forget, seed=seed)
+
+        def add(measure, value, split="forget/test", row=row, **at):
+            rows.append(replace(row, measure=measure, value=value, split=split, at=at))
+
+        add("accuracy", has["forget"])
+        add("accuracy", has["retain"], "retain/test")
+        add("accuracy", 0.123, "forget/train")
+        add("accuracy", 0.321, "retain/test", retained="7")  # of one class: not the whole
+        add("accuracy", 0.456, setting="lambda_2", setting_value=0.0)  # of an ablation
+        if has["read"] is not None:
+            add("images_read", 77, "forget/train")
+            add("images_read", has["read"], "retain/train")
+        for neighborhood, scale in (("PGD toward", 1.0), ("uniform", 0.1)):
+            add("over_unlearning", scale * has["ou"], neighborhood=neighborhood)
+            add("over_unlearning", 0.654, "forget/train", neighborhood=neighborhood)
+        for shots, alpha, metric, scale in product((5, 10), (0.5, 1.0), ("cosine", "l2"), (0, 1)):
+            if metric == "cosine":  # the best alpha is 1 without a scale and 0.5 with one
+                share = has["pra"] * (0.5 if (alpha == 1.0) == bool(scale) else 1.0)
+                share *= (0.75 if shots == 5 else 1.0) * (0.8 if scale else 1.0)
+            else:
+                share = 0.999
+            at = {"shots": shots, "alpha": alpha, "metric": metric, "scale": float(scale)}
+            add("pra_accuracy", share, **at)
+            add("pra_accuracy", 0.987, "forget/train", **at)
+        add("mean_cosine", 0.25)
+        add("mean_cosine", 0.75, "retain/test")
+    return rows
+
+
+def frame_of(**changes):
+    """The good study with some values changed: ``spotter={"ou": [...]}``."""
+    names = {name.replace("+", "_"): name for name in GOOD}
+    changed = {names[key]: GOOD[names[key]] | value for key, value in changes.items()}
+    return to_frame(rows_of(GOOD | changed))
+
+
+def verdicts(frame):
+    """Verdicts by number of the claim, in order."""
+    return [(claim.number, claim.verdict()) for claim in judge(frame)]
+
+
+# --- the numbers of a cell ------------------------------------------------------------------------
+
+
+def test_the_numbers_of_a_cell_are_picked_from_the_right_rows():
+    frame = frame_of(spotter={"ou": [0.01, 0.02, 0.03, 0.04], "pra": 0.4})
+    table = per_cell(frame)
+    assert list(table) == [
+        *("forget", "retain", "ou", "pra", "pra_any", "pra_scaled", "cosine", "retained_read")
+    ]
+    assert table.index.unique("method").tolist() == list(GOOD)
+    assert table.loc["spotter"].index.tolist() == CELLS
+    assert table.loc["spotter"]["ou"].tolist() == [0.01, 0.02, 0.03, 0.04]
+    line = table.loc[("spotter", "8", 1)]
+    assert (line["forget"], line["retain"]) == (0.0, 97.5)
+    assert line["pra"] == pytest.approx(100 * 0.4 * 0.75)  # at five shots, the best alpha
+    assert line["pra_any"] == pytest.approx(100 * 0.4)
+    assert line["pra_scaled"] == pytest.approx(100 * 0.4 * 0.75 * 0.8)
+    assert line["cosine"] == 0.25
+    assert table.loc["finetune"]["retained_read"].tolist() == [500] * 4
+
+
+def test_the_headline_is_the_neighborhood_that_comes_first():
+    rows = rows_of(GOOD)
+    others = [row for row in rows if row.at.get("neighborhood") == "uniform"]
+    table = per_cell(to_frame([*others, *rows]))
+    assert table.loc["retrain"]["ou"].tolist() == pytest.approx([0.02] * 4)
+
+
+def test_rows_without_classes_and_ablations_are_enough():
+    rows = [row for row in rows_of(GOOD) if not {"retained", "setting"} & set(row.at)]
+    assert per_cell(to_frame(rows)).equals(per_cell(to_frame(rows_of(GOOD))))
+
+
+def test_the_order_of_rows_inside_a_method_does_not_matter():
+    rows = rows_of(GOOD)
+    turned = sorted(rows, key=lambda row: (list(GOOD).index(row.method), -row.seed))
+    first, again = per_cell(to_frame(rows)), per_cell(to_frame(turned))
+    assert again.sort_index().equals(first.sort_index())
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_methods_are_sorted_into_blocks_by_what_they_read():
+    assert blocks(per_cell(frame_of())) == {
+        "yardstick": ["original", "retrain"],
+        "forget only": ["neggrad", "spotter", "spotter+neggrad"],
+        "reads retained": ["finetune"],
+    }
+
+
+def test_one_retained_image_in_one_cell_makes_a_reader():
+    cells = per_cell(frame_of(spotter={"read": [0, 0, 0, 1]}))
+    assert blocks(cells)["reads retained"] == ["finetune", "spotter"]
+
+
+def test_the_main_table_has_mean_and_spread_over_cells_block_by_block():
+    table = main_table(frame_of(neggrad={"retain": [0.9, 0.8, 0.9, 0.8], "ou": [0.1, 0.2] * 2}))
+    assert list(table) == ["method", "reads", *COLUMNS.values()]
+    assert table["method"].tolist() == [
+        *("original", "retrain", "neggrad", "spotter", "spotter+neggrad", "finetune")
+    ]
+    line = table.set_index("method").loc["neggrad"]
+    assert line["reads"] == "forget only"
+    # the spread of a sample of four: the half difference times sqrt(4/3)
+    assert line["retain acc. %"] == f"85.0 ± {5 * math.sqrt(4 / 3):.1f}"
+    assert line["OU@ε"] == f"0.150 ± {0.05 * math.sqrt(4 / 3):.3f}"
+    assert line["forget acc. %"] == "0.0 ± 0.0"
+    assert line["PRA % (k=5)"] == "37.5 ± 0.0"
+    assert line["mean cosine"] == "0.250 ± 0.000"
+
+
+def test_a_study_of_one_cell_has_a_spread_of_zero():
+    rows = [row for row in rows_of(GOOD) if (row.forget, row.seed) == CELLS[0]]
+    assert main_table(to_frame(rows))["OU@ε"].tolist()[0] == "0.600 ± 0.000"
+    assert [claim.low == claim.high == claim.value for claim in judge(to_frame(rows))] == [True] * 6
+
+
+def test_the_published_table_names_its_source_and_the_columns_it_shares_with_ours():
+    table = published_table()
+    assert {"OU@ε", "forget acc. %", "retain acc. %", "PRA % (k=5)"} <= set(table) & {
+        *COLUMNS.values()
+    }
+    assert set(table["source"]) == {"table", "code"}
+    at = table.set_index("method")
+    assert at.loc["spotter (λ2 = 1)", "PRA % (k=5)"] == 0.24
+    assert at.loc["retrain", "OU@ε"] == 0.2384
+
+
+def test_markdown_has_a_line_for_each_row_and_a_dash_where_nothing_is():
+    table = pd.DataFrame({"method": ["a", "b"], "OU@ε": [0.5, None], "n": ["1 ± 0", "2"]})
+    assert to_markdown(table).splitlines() == [
+        "| method | OU@ε | n |",
+        "|---|---|---|",
+        "| a | 0.5 | 1 ± 0 |",
+        "| b | – | 2 |",
+    ]
+    assert len(to_markdown(published_table()).splitlines()) == len(published_table()) + 2
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+HOLDS, FAILS = "holds", "does not hold"
+ON_AVERAGE, NOT_ON_AVERAGE = "holds on average, not in every cell", "does not hold on average"
+
+
+def test_in_the_good_study_all_claims_hold_with_the_values_that_were_put_in():
+    claims = judge(frame_of())
+    assert [claim.number for claim in claims] == [1, 1, 2, 3, 4, 5]
+    assert [claim.verdict() for claim in claims] == [HOLDS] * 6
+    assert [claim.value for claim in claims] == pytest.approx([0.04, 0.1, 0.0, 0.5, 0.5, 0.0])
+    assert [claim.threshold for claim in claims] == [0.05, 1.0, 0.0, 1.0, 1.0, 0.0]
+    assert "finetune" in claims[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "number", "verdict"),
+    [
+        ({"ou": 0.03}, 1, FAILS),
+        ({"forget": 0.01}, 2, FAILS),
+        ({"forget": [0.0, 0.0, 0.0, 0.01]}, 2, NOT_ON_AVERAGE),
+        ({"retain": 0.96}, 3, FAILS),
+        ({"retain": [0.98, 0.98, 0.98, 0.96]}, 3, ON_AVERAGE),
+        ({"retain": [0.98, 0.96, 0.97, 0.96]}, 3, NOT_ON_AVERAGE),
+        ({"retain": 0.99}, 3, HOLDS),  # better than the original is no loss
+        ({"pra": 0.5}, 4, FAILS),
+        ({"pra": [0.0, 0.0, 0.0, 0.03]}, 4, ON_AVERAGE),
+        ({"read": 3}, 5, FAILS),
+    ],
+)
+def test_a_claim_that_fails_is_said_to_fail_and_the_others_still_hold(changes, number, verdict):
+    found = verdicts(frame_of(spotter=changes))
+    assert (number, verdict) in found
+    assert [v for n, v in found if n != number] == [HOLDS] * sum(n != number for n, _ in found)
+
+
+def test_over_unlearning_is_compared_with_worst_base_method_and_oracle_apart():
+    found = judge(frame_of(spotter={"ou": 0.021}, finetune={"ou": 0.05}, retrain={"ou": 0.02}))
+    assert [claim.verdict() for claim in found[:2]] == [FAILS, FAILS]
+    assert "neggrad" in found[0].sentence
+    assert [claim.value for claim in found[:2]] == pytest.approx([0.0525, 1.05])
+
+
+def test_ratios_are_taken_cell_by_cell():
+    # 0.01/0.1 in half of the cells, 0.05/1.0 in the others: 0.075, where the means give 0.0545
+    frame = frame_of(spotter={"ou": [0.01, 0.05] * 2}, finetune={"ou": [0.1, 1.0] * 2})
+    assert judge(frame)[0].value == pytest.approx(0.075)
+
+
+def test_the_worst_base_method_is_neither_a_yardstick_nor_ours():
+    assert worst_base(per_cell(frame_of())) == "finetune"
+    # by the mean, not by one cell
+    frame = frame_of(neggrad={"ou": [0.69, 0.1, 0.1, 0.1]}, finetune={"ou": 0.3})
+    assert worst_base(per_cell(frame)) == "finetune"
+
+
+def test_an_interval_is_the_bootstrap_of_the_cells():
+    losses = [0.0, 0.0, 0.0, 2.0]
+    claim = judge(frame_of(spotter={"retain": [0.98, 0.98, 0.98, 0.96]}))[3]
+    assert (claim.low, claim.high) == pytest.approx(bootstrap_interval(losses))
+    assert claim.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [
+        (0.5, 0.4, 0.6, HOLDS),
+        (0.5, 0.4, 1.0, HOLDS),  # the threshold itself is allowed
+        (1.0, 1.0, 1.0, HOLDS),
+        (0.5, 0.4, 1.1, ON_AVERAGE),
+        (1.2, 0.9, 1.3, NOT_ON_AVERAGE),
+        (1.2, 1.1, 1.3, FAILS),
+    ],
+)
+def test_a_verdict_heeds_the_interval(value, low, high, verdict):
+    claim = Claim(3, "points lost", value, low, high, 1.0, "points")
+    assert claim.verdict() == verdict
+    assert claim.holds == (verdict in (HOLDS, ON_AVERAGE))
+
+
+def test_claims_become_a_table():
+    claim = Claim(3, "points lost", 0.123456, 0.1, 0.2, 1.0, "points")
+    table = claims_table([claim, replace(claim, low=1.1, value=1.2, high=1.3)])
+    assert table.to_dict("records") == [
+        {
+            "claim": "(3) points lost",
+            "measured": "0.123 [0.1, 0.2] points",
+            "threshold": "≤ 1",
+            "verdict": HOLDS,
+        },
+        {
+            "claim": "(3) points lost",
+            "measured": "1.2 [1.1, 1.3] points",
+            "threshold": "≤ 1",
+            "verdict": FAILS,
+        },
+    ]
+    assert len(claims_table(judge(frame_of()))) == 6

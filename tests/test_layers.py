@@ -1,0 +1,155 @@
+"""The architecture: which file may import which, and what each may pull in."""
+
+import ast
+import re
+import subprocess
+import sys
+
+import pytest
+
+import spotter_core
+from spotter_core.sources import PACKAGE, ROOT, imported_modules
+
+# A file imports only from layers below its own. Change the docstrings with this table: that of the
+# package, and the layer that a file says it is in.
+LAYERS = [
+    ["files", "runtime", "_checks", "sources"],
+    ["divergence", "architectures", "folders", "profiles", "results", "execute"],
+    ["losses", "data", "models"],
+    ["neighborhoods", "training", "metrics", "toy"],
+    ["methods", "attacks", "slices", "embedding"],
+    ["study"],
+    ["measurements", "tuning", "claims"],
+    ["plots"],
+    ["notebooks"],
+]
+# The order inside a folder, whose own file, the registry, stands on all others.
+INSIDE = {
+    "methods": [
+        ["_base"],
+        ["boundary_shrink", "delete", "finetune", "neggrad", "random_label", "retrain"],
+        ["spotter"],
+    ],
+    "plots": [
+        ["style"],
+        ["frames"],
+        ["dots", "regions"],
+        ["accuracy", "embedding", "over_unlearning", "relearning", "slices", "summary", "toy"],
+    ],
+}
+LIGHT = ["files", "sources", "profiles", "results", "execute", "claims", "plots", "plots.toy"]
+
+
+def positions():
+    """(layer, place inside it) of every module, by its name without the package's."""
+    places = {}
+    for layer, names in enumerate(LAYERS):
+        for name in names:
+            groups = INSIDE.get(name, [])
+            places[name] = (layer, len(groups))
+            for place, group in enumerate(groups):
+                places |= {f"{name}.{inner}": (layer, place) for inner in group}
+    return places
+
+
+PLACES = positions()
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+    if path != ROOT / "__init__.py"
+}
+
+
+def wrong_imports(name, source):
+    """Modules that a file of that name imports although they are not below it."""
+    imports = {module.removeprefix(f"{PACKAGE}.") for module in imported_modules(ast.parse(source))}
+    return sorted(other for other in imports if PLACES[other] >= PLACES[name])
+
+
+def test_every_file_has_a_place_and_every_place_a_file():
+    assert sorted(PLACES) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_imports_only_from_below(name):
+    assert not wrong_imports(name, FILES[name].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("losses", "from spotter_core.metrics import accuracy"),  # from above
+        ("losses", "def f():\n    from spotter_core import models"),  # from beside, hidden
+        ("methods.delete", "import spotter_core.methods.spotter"),  # from above, inside a folder
+        ("methods._base", "from spotter_core.methods import METHODS"),  # from the registry
+    ],
+)
+def test_a_wrong_import_would_be_found(name, source):
+    assert wrong_imports(name, source)
+
+
+def test_the_core_has_no_relative_import_because_no_fingerprint_would_follow_it():
+    for path in FILES.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path.name
+
+
+def test_the_package_lists_its_layers():
+    listed = re.findall(r"^(\d)\. ((?:``\w+`` )+)--", spotter_core.__doc__, flags=re.MULTILINE)
+    assert [int(number) for number, _ in listed] == list(range(len(LAYERS)))
+    assert [re.findall(r"``(\w+)``", names) for _, names in listed] == LAYERS
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_says_its_layer(name):
+    header = ast.get_docstring(ast.parse(FILES[name].read_text(encoding="utf-8")))
+    assert header
+    said = re.findall(r"^Layer (\d)", header, flags=re.MULTILINE)
+    own = [str(PLACES[name][0])]
+    assert said == own or (not said and "." in name)  # a method or picture may leave it to __init__
+
+
+def test_no_file_is_much_longer_than_one_idea():
+    lines = {name: path.read_text(encoding="utf-8").count("\n") for name, path in FILES.items()}
+    assert not {name: count for name, count in lines.items() if count > 330}
+
+
+# --- what an import costs -------------------------------------------------------------------------
+
+
+def loaded_by(names):
+    """Top-level modules that a fresh interpreter holds after importing modules of the core."""
+    code = f"import sys; import {', '.join(f'{PACKAGE}.{name}' for name in names)}"
+    code += "; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_what_only_reads_rows_or_runs_the_graph_does_not_load_torch():
+    loaded = loaded_by(LIGHT)
+    assert PACKAGE in loaded
+    assert not loaded & {"torch", "torchvision", "umap", "sklearn"}
+
+
+def test_what_the_graph_loads_to_plan_is_lighter_still():
+    loaded = loaded_by(["profiles", "files", "sources"])
+    assert not loaded & {"torch", "numpy", "pandas", "matplotlib", "papermill"}
+
+
+def test_losses_load_torch_and_no_picture_library():
+    loaded = loaded_by(["losses"])
+    assert "torch" in loaded
+    assert not loaded & {"matplotlib", "umap", "pandas", "sklearn", "torchvision"}
+
+
+def test_a_study_does_not_load_what_only_pictures_need():
+    loaded = loaded_by(["measurements", "notebooks"])
+    assert not loaded & {"matplotlib", "seaborn", "umap", "sklearn", "torchvision", "papermill"}
+
+
+def test_the_package_itself_loads_nothing():
+    code = f"import sys; before = set(sys.modules); import {PACKAGE}"
+    code += "; print(*set(sys.modules) - before)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert loaded == [PACKAGE]

@@ -1,0 +1,327 @@
+"""Rows against the same numbers computed directly: one model, one part, one loop at a time."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from test_study import CELL, MODELS, NEAR, OTHER, TINY, tiny
+
+from spotter_core import measurements
+from spotter_core.attacks import PrototypeAttack
+from spotter_core.measurements import ablated
+from spotter_core.metrics import accuracy, over_unlearning
+from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
+from spotter_core.results import to_frame
+from spotter_core.training import predict
+
+SIDES = [f"{side}/{part}" for side in ("forget", "retain") for part in ("train", "test")]
+EVERYTHING = [
+    "accuracies",
+    "class_accuracies",
+    "over_unlearning_everywhere",
+    "over_unlearning_by_radius",
+    "damage_by_class",
+    "relearning",
+    "dispersion",
+    "ablation",
+]
+ON_FORGET = ["forget/test", "forget/train", "forget/validation"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("measured"))
+
+
+@pytest.fixture(scope="module")
+def tables(study):
+    """The table of a measurement of the cell with two forget classes, by its name."""
+    made = {}
+
+    def table(name):
+        if name not in made:
+            made[name] = to_frame(getattr(measurements, name)(study, OTHER, MODELS))
+        return made[name]
+
+    return table
+
+
+def value(table, **wanted):
+    """The one number of the line that is named."""
+    for column, entry in wanted.items():
+        table = table[table[column].isna() if entry is None else table[column] == entry]
+    assert len(table) == 1, (wanted, len(table))
+    return table["value"].item()
+
+
+def logits(study, model, where):
+    return predict(study.model(OTHER, model), study.part(OTHER, where).pixels()).logits
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_rows_are_finite_in_range_and_about_the_models_and_the_cell(tables, name):
+    table = tables(name)
+    assert set(table["method"]) == set(MODELS)
+    assert set(table["forget"]) == {"0+7"}
+    assert set(table["seed"]) == {0}
+    assert table["value"].map(math.isfinite).all()
+    top = {"fraction": 1.0, "nats": math.log(2.0), "cosine": 1.0, "images": 1e9}
+    bottom = {"cosine": -1.0}
+    for unit, values in table.groupby("unit")["value"]:
+        assert values.between(bottom.get(unit, 0.0) - 1e-12, top[unit] + 1e-12).all(), unit
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_two_rows_say_the_same(tables, name):
+    keys = [column for column in tables(name) if column not in ("value", "settings", "unit")]
+    assert not tables(name).duplicated(keys).any()
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_rows_of_another_study_are_equal(study, tmp_path, name):
+    again = tiny(tmp_path)
+    models = [MODELS[3], MODELS[0]]
+    function = getattr(measurements, name)
+    assert function(again, CELL, models) == function(study, CELL, models)
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_rows_are_kept_under_the_name_of_the_measurement(study, name):
+    function = getattr(measurements, name)
+    rows = study.measured(function, CELL, MODELS)
+    assert study.rows_path(name, CELL).is_file()
+    assert study.measured(function, CELL, MODELS) == rows
+
+
+# --- accuracies -----------------------------------------------------------------------------------
+
+
+def test_accuracies_are_those_of_every_part(study, tables):
+    table = tables("accuracies")
+    shares = table[table["measure"] == "accuracy"]
+    assert len(shares) == 6 * len(MODELS)
+    for model in MODELS:
+        for where in SIDES:
+            hits = logits(study, model, where).argmax(dim=1) == study.part(OTHER, where).labels
+            share = hits.sum().item() / len(hits)
+            assert value(shares, method=model, split=where) == pytest.approx(share)
+
+
+def test_images_read_are_those_of_the_methods_record(study, tables):
+    table = tables("accuracies")
+    read = table[table["measure"] == "images_read"]
+    assert set(read["method"]) == set(MODELS) - {"original"}
+    assert set(read["unit"]) == {"images"}
+    forget, retain = (len(study.part(OTHER, f"{side}/train")) for side in ("forget", "retain"))
+    assert value(read, method="spotter", split="forget/train") == 2 * forget
+    assert value(read, method="spotter", split="retain/train") == 0
+    assert value(read, method="retrain", split="retain/train") == 2 * retain
+
+
+def test_class_accuracies_average_to_that_of_the_retained_images(study, tables):
+    table, labels = tables("class_accuracies"), study.part(OTHER, "retain/test").labels
+    names = [study.dataset.class_names[c] for c in range(10) if c not in OTHER.forget]
+    assert table["retained"].unique().tolist() == names
+    assert set(table["split"]) == {"retain/test"}
+    sizes = {study.dataset.class_names[c]: (labels == c).sum().item() for c in labels.unique()}
+    for model in MODELS:
+        hits = table[(table["method"] == model) & (table["measure"] == "accuracy")]
+        mean = (hits["value"] * hits["retained"].map(sizes)).sum() / len(labels)
+        assert mean == pytest.approx(accuracy(logits(study, model, "retain/test"), labels))
+    shift = table[table["measure"] == "conditional_shift"]
+    assert shift[shift["method"] == "original"]["value"].abs().max() < 1e-12
+    assert shift[shift["method"] == "retrain"]["value"].min() > 0
+
+
+# --- over-unlearning ------------------------------------------------------------------------------
+
+PARTS = ["over_unlearning", "residual_forget_mass", "conditional_shift"]
+
+
+def test_over_unlearning_is_measured_in_every_neighborhood_on_every_forget_part(study, tables):
+    table = tables("over_unlearning_everywhere")
+    assert table["neighborhood"].unique().tolist() == list(TINY.neighborhoods)
+    assert set(table["split"]) == set(ON_FORGET)
+    assert len(table) == 2 * 3 * (len(MODELS) * len(PARTS) + 1)
+    for model in MODELS:
+        near = study.near(OTHER, "uniform", "forget/validation")
+        seen = predict(study.model(OTHER, model), near.images).logits
+        line = {"method": model, "split": "forget/validation", "neighborhood": "uniform"}
+        ou = over_unlearning(near.logits, seen, OTHER.forget).item()
+        mass = seen.double().softmax(1)[:, list(OTHER.forget)].sum(1).mean().item()
+        assert value(table, measure="over_unlearning", **line) == pytest.approx(ou)
+        assert value(table, measure="residual_forget_mass", **line) == pytest.approx(mass)
+
+
+def test_the_original_has_no_shift_and_its_crossing_is_the_share_beyond_its_boundary(study, tables):
+    table = tables("over_unlearning_everywhere")
+    shift = table[(table["measure"] == "conditional_shift") & (table["method"] == "original")]
+    assert shift["value"].abs().max() < 1e-12
+    for name in TINY.neighborhoods:
+        answers = study.near(OTHER, name, "forget/test").logits.argmax(dim=1).tolist()
+        share = sum(answer not in OTHER.forget for answer in answers) / len(answers)
+        line = {"measure": "crossing", "split": "forget/test", "neighborhood": name}
+        assert value(table, method="original", **line) == pytest.approx(share)
+
+
+def test_over_unlearning_is_followed_over_the_radii(study, tables):
+    table = tables("over_unlearning_by_radius")
+    assert table["neighborhood"].unique().tolist() == TINY.curves
+    assert table["epsilon"].unique().tolist() == list(TINY.epsilons)
+    assert set(table["split"]) == {"forget/test"}
+    near = study.near(OTHER, UniformNeighborhood(0.2), "forget/test")
+    seen = predict(study.model(OTHER, "neggrad"), near.images).logits
+    ou = over_unlearning(near.logits, seen, OTHER.forget).item()
+    line = {"method": "neggrad", "measure": "over_unlearning", "epsilon": 0.2}
+    assert value(table, **line) == pytest.approx(ou)
+
+
+def test_damage_by_class_averages_to_the_shift_in_the_headline_neighborhood(study, tables):
+    table = tables("damage_by_class")
+    everywhere = tables("over_unlearning_everywhere")
+    assert set(table["measure"]) == {"conditional_shift"}
+    for model in MODELS:
+        own = table[table["method"] == model]
+        assert own["points"].sum() == len(study.part(OTHER, "forget/test"))
+        assert not set(own["retained"]) & {study.dataset.class_names[c] for c in OTHER.forget}
+        line = {"method": model, "split": "forget/test", "neighborhood": "PGD toward"}
+        whole = value(everywhere, measure="conditional_shift", **line)
+        mean = (own["value"] * own["points"]).sum() / own["points"].sum()
+        assert mean == pytest.approx(whole, abs=1e-12)
+
+
+# --- relearning and dispersion --------------------------------------------------------------------
+
+
+def test_relearning_covers_the_grid_on_every_part(tables):
+    table = tables("relearning")
+    assert set(table["split"]) == {*ON_FORGET, "retain/test"}
+    assert set(zip(table["shots"], table["alpha"], strict=True)) == {
+        (shots, alpha) for shots in TINY.shots for alpha in TINY.alphas
+    }
+    assert set(zip(table["metric"], table["scale"], strict=True)) == {("cosine", 0.0), ("l2", 1.0)}
+    assert len(table) == len(MODELS) * 4 * 2 * 2 * 2
+
+
+@pytest.mark.parametrize("where", ["forget/test", "retain/test"])
+@pytest.mark.parametrize(("metric", "scale"), [("cosine", None), ("l2", 1.0)])
+def test_relearning_is_the_mean_of_attacks_that_are_run_one_by_one(
+    study, tables, where, metric, scale
+):
+    model, pool = study.model(OTHER, "neggrad"), study.part(OTHER, "forget/train")
+    part = study.part(OTHER, where)
+    attack = PrototypeAttack(shots=5, alpha=0.5, metric=metric, scale=scale)
+    each = []
+    for seed in range(TINY.supports):
+        attacked = attack(
+            model,
+            pool.pixels(),
+            pool.labels,
+            OTHER.forget,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        each.append(accuracy(predict(attacked, part.images).logits, part.labels))
+    line = {"method": "neggrad", "split": where, "metric": metric, "scale": scale or 0.0}
+    measured = value(tables("relearning"), shots=5, alpha=0.5, **line)
+    assert measured == pytest.approx(sum(each) / len(each), abs=2 / len(part))
+
+
+def test_dispersion_is_the_mean_cosine_of_pairs_of_a_class_and_purity_of_neighbors(study, tables):
+    table = tables("dispersion")
+    part = study.part(OTHER, "forget/test")
+    features = predict(study.model(OTHER, "spotter"), part.pixels()).features.double()
+    unit = torch.nn.functional.normalize(features, dim=1)
+    pairs = (part.labels[:, None] == part.labels) & ~torch.eye(len(part), dtype=torch.bool)
+    mean = (unit @ unit.T)[pairs].mean().item()
+    line = {"method": "spotter", "split": "forget/test"}
+    assert value(table, measure="mean_cosine", **line) == pytest.approx(mean)
+    assert set(table[table["measure"] == "mean_cosine"]["split"]) == {"forget/test", "retain/test"}
+
+    both = torch.cat([part.pixels(), study.part(OTHER, "retain/test").pixels()])
+    labels = torch.cat([part.labels, study.part(OTHER, "retain/test").labels])
+    every = predict(study.model(OTHER, "spotter"), both).features.double()
+    every = torch.nn.functional.normalize(every, dim=1)
+    near = (every @ every.T).fill_diagonal_(-2.0)[: len(part)].topk(10).indices
+    purity = (labels[near] == part.labels[:, None]).double().mean().item()
+    measured = value(table, measure="knn_purity", k=10, **line)
+    assert measured == pytest.approx(purity, abs=2 / len(part))
+
+
+# --- ablation -------------------------------------------------------------------------------------
+
+SIGNS = {"accuracy", "over_unlearning", "pra_accuracy", "mean_cosine"}
+
+
+def test_an_ablation_varies_one_setting_at_a_time_with_the_profiles_own_in_every_series(tables):
+    table = tables("ablation")
+    spotter = table[table["method"] == "spotter"]
+    series = spotter.groupby("setting", sort=False)["setting_value"].unique().map(list).to_dict()
+    assert series == {"lambda_2": [0.0, 1.0], "neighborhood.epsilon": [0.1, 0.2]}
+    assert set(table["measure"]) == SIGNS
+    beside = table[table["method"] != "spotter"]
+    assert set(beside["method"]) == {"original", "retrain", "neggrad"}
+    assert beside["setting"].isna().all()
+    assert len(table) == 5 * (4 + 3)
+
+
+def test_the_profiles_own_setting_has_the_numbers_of_the_other_measurements(tables):
+    table = tables("ablation")
+    attacks, plain = tables("relearning"), tables("accuracies")
+    published = attacks[(attacks["metric"] == "cosine") & (attacks["shots"] == 5)]
+    five = published[(published["method"] == "spotter") & (published["split"] == "forget/test")]
+    everywhere = tables("over_unlearning_everywhere")
+    line = {"method": "spotter", "split": "forget/test"}
+    expected = {
+        "accuracy": value(plain, measure="accuracy", **line),
+        "over_unlearning": value(
+            everywhere, measure="over_unlearning", neighborhood="PGD toward", **line
+        ),
+        "pra_accuracy": five["value"].max(),
+        "mean_cosine": value(tables("dispersion"), measure="mean_cosine", **line),
+    }
+    for setting, own in (("lambda_2", 1.0), ("neighborhood.epsilon", 0.1)):
+        for measure, number in expected.items():
+            point = {"setting": setting, "setting_value": own, "measure": measure}
+            assert value(table, **line, **point) == pytest.approx(number)
+
+
+def test_a_row_of_an_ablation_names_the_settings_of_its_own_model(study, tables):
+    spotter = tables("ablation")[tables("ablation")["method"] == "spotter"]
+    own = study.fingerprint(OTHER, "spotter")
+    without = study.fingerprint(OTHER, "spotter", lambda_2=0.0)
+    at = spotter.set_index(["setting", "setting_value"])["settings"]
+    assert set(at["lambda_2", 1.0]) == set(at["neighborhood.epsilon", 0.1]) == {own}
+    assert set(at["lambda_2", 0.0]) == {without}
+    assert len(set(at)) == 3
+
+
+def test_an_inner_setting_reaches_into_the_neighborhood_and_the_step_follows_the_radius(study):
+    assert ablated(study, "lambda_2", 0.0) == {"lambda_2": 0.0}
+    wider = ablated(study, "neighborhood.epsilon", 0.2)
+    assert wider == {"neighborhood": BoundaryNeighborhood(epsilon=0.2, step=0.1, steps=2)}
+    more = ablated(study, "neighborhood.steps", 5)
+    assert more == {"neighborhood": BoundaryNeighborhood(epsilon=0.1, step=0.05, steps=5)}
+    assert TINY.methods["spotter"]["neighborhood"] == NEAR
+    assert study.method("spotter", **wider).neighborhood.epsilon == 0.2
+
+
+def test_settings_that_the_profile_leaves_to_the_method_can_be_varied_too(study, tmp_path):
+    spotter = {"epochs": 1, "batch_size": 64}
+    profile = {"methods": TINY.methods | {"spotter": spotter}}
+    rows = measurements.ablation(tiny(tmp_path, **profile), OTHER, ["original"])
+    values = {(row.at.get("setting"), row.at.get("setting_value")) for row in rows}
+    assert {("lambda_2", 1.0), ("neighborhood.epsilon", 0.03)} < values
+
+
+def test_an_unknown_setting_of_an_ablation_is_refused(tmp_path):
+    study = tiny(tmp_path, ablation={"lambda_3": [0.0]})
+    with pytest.raises(AttributeError, match="lambda_3"):
+        measurements.ablation(study, OTHER, ["original"])
+
+
+def test_measuring_leaves_the_profile_as_it_is(study):
+    assert study.profile == replace(TINY)

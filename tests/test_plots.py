@@ -1,0 +1,354 @@
+"""Layer 7: every picture is drawn from made-up rows, and says what it shows."""
+
+import math
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from spotter_core import plots
+from spotter_core.claims import Claim
+from spotter_core.plots.regions import innermost
+from spotter_core.results import Row, to_frame
+
+MODELS = ("original", "retrain", "neggrad", "spotter", "spotter+neggrad")
+STUDY = [
+    "finetune",
+    "neggrad",
+    "random_label",
+    "boundary_shrink",
+    "delete",
+    "neggrad_plus",
+    "boundary_expand",
+    "bad_teacher",
+    "scrub",
+    "salun",
+    "ssd",
+    "l1_sparse",
+    "unsc",
+]
+BETTER = ("better", "safer", "cheaper", "scattered", "mixed")
+
+
+def made(measure, split="forget/test", models=MODELS, **at):
+    """Return rows of all models, two forget classes and two seeds, with values that differ."""
+    cells = [(forget, seed) for forget in ("0", "3") for seed in (0, 1)]
+    return [
+        Row("Digits", "cnn", m, f, s, split, measure, 0.1 + 0.13 * i + 0.01 * s, "u", "x", dict(at))
+        for i, m in enumerate(models)
+        for f, s in cells
+    ]
+
+
+def accuracy_frame():
+    return to_frame(made("accuracy") + made("accuracy", "retain/test"))
+
+
+def radius_frame():
+    rows = []
+    for kind in ("boundary", "uniform"):
+        for epsilon in (0.05, 0.1, 0.2):
+            at = {"neighborhood": kind, "epsilon": epsilon}
+            rows += made("over_unlearning", **at)
+            rows += made("crossing", models=("original",), **at)
+    return to_frame(rows)
+
+
+def parts_frame():
+    measures = ("over_unlearning", "residual_forget_mass", "conditional_shift")
+    kinds = ("boundary", "uniform")
+    return to_frame([r for m in measures for k in kinds for r in made(m, neighborhood=k)])
+
+
+def damage_frame(measure="conditional_shift"):
+    return to_frame([row for c in "1259" for row in made(measure, retained=c)])
+
+
+def relearning_frame():
+    grid = [
+        (split, k, a)
+        for split in ("forget/test", "retain/test")
+        for k in (1, 5)
+        for a in (0.5, 1.0)
+    ]
+    at = {"metric": "cosine", "scale": 0.0}
+    return to_frame(
+        [r for s, k, a in grid for r in made("pra_accuracy", s, shots=k, alpha=a, **at)]
+    )
+
+
+def dispersion_frame():
+    return to_frame(made("mean_cosine") + made("mean_cosine", "retain/test") + made("knn_purity"))
+
+
+def ablation_frame():
+    signs = [("over_unlearning", "forget/test"), ("pra_accuracy", "forget/test")]
+    rows = []
+    for measure, split in [*signs, ("accuracy", "retain/test")]:
+        rows += made(measure, split, models=("original", "retrain"))
+        for value in (0.0, 1.0, 3.0):
+            rows += made(
+                measure, split, models=("spotter",), setting="lambda_2", setting_value=value
+            )
+    return to_frame(rows)
+
+
+FROM_FRAMES = {
+    "accuracies": (plots.plot_accuracies, accuracy_frame, 2),
+    "radius": (plots.plot_ou_by_radius, radius_frame, 4),
+    "parts": (plots.plot_ou_parts, parts_frame, 3),
+    "damage": (plots.plot_class_damage, damage_frame, 1),
+    "relearning": (plots.plot_relearning, relearning_frame, 2),
+    "price": (plots.plot_relearning_price, relearning_frame, 1),
+    "dispersion": (plots.plot_dispersion, dispersion_frame, 2),
+    "tradeoff": (
+        lambda f: plots.plot_tradeoff(f, setting="lambda_2", default=1.0),
+        ablation_frame,
+        3,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def flat(axes):
+    found = list(np.asarray(axes, dtype=object).reshape(-1))
+    assert all(isinstance(ax, Axes) for ax in found)
+    return found
+
+
+def texts(figure):
+    return " ".join(t.get_text() for t in figure.findobj(mpl.text.Text))
+
+
+@pytest.mark.parametrize("name", FROM_FRAMES)
+def test_a_picture_shows_both_yardsticks_and_says_what_is_better(name):
+    draw, frame, count = FROM_FRAMES[name]
+    axes = flat(draw(frame()))
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    assert len(axes) == count
+    said = texts(figure)
+    assert "Original" in said
+    assert "Retrained oracle" in said
+    assert any(word in said for word in BETTER), said
+    assert all(
+        ax.get_xlabel() or ax.get_ylabel() or not ax.get_visible()
+        for ax in axes
+        if name != "radius"
+    )
+
+
+@pytest.mark.parametrize("name", FROM_FRAMES)
+def test_a_picture_leaves_its_frame_as_it_was(name):
+    draw, frame, _ = FROM_FRAMES[name]
+    given, kept = frame(), frame()
+    draw(given)
+    pd.testing.assert_frame_equal(given, kept)
+
+
+@pytest.mark.parametrize("name", FROM_FRAMES)
+@pytest.mark.parametrize("yardstick", plots.YARDSTICKS)
+def test_no_picture_is_drawn_without_a_yardstick(name, yardstick):
+    draw, frame, _ = FROM_FRAMES[name]
+    whole = frame()
+    with pytest.raises(ValueError, match=yardstick):
+        draw(whole[whole["method"] != yardstick])
+
+
+@pytest.mark.parametrize("name", FROM_FRAMES)
+def test_a_missing_column_is_named(name):
+    draw, frame, _ = FROM_FRAMES[name]
+    with pytest.raises(ValueError, match="no column"):
+        draw(frame().drop(columns="measure").drop(columns="setting", errors="ignore"))
+
+
+@pytest.mark.parametrize("name", ["accuracies", "parts", "relearning", "dispersion"])
+def test_given_axes_are_drawn_on_and_too_few_are_refused(name):
+    draw, frame, count = FROM_FRAMES[name]
+    _, given = plt.subplots(1, count)
+    assert flat(draw(frame(), axes=given)) == list(given)
+    with pytest.raises(ValueError, match=f"{count} Axes"):
+        draw(frame(), axes=given[:-1])
+
+
+def test_means_are_drawn_where_they_belong():
+    frame = accuracy_frame()
+    ax = plots.plot_accuracies(frame)[0]
+    mean = 100 * frame.query("method == 'spotter' and split == 'forget/test'")["value"].mean()
+    places = [list(c.get_offsets()[0]) for c in ax.collections if c.get_label() == "Spotter"]
+    assert places[0] == pytest.approx([mean, MODELS.index("spotter")])
+
+
+def test_the_curve_of_a_method_is_the_mean_over_cells():
+    frame = radius_frame()
+    ax = plots.plot_ou_by_radius(frame)[0, 0]
+    line = next(each for each in ax.lines if each.get_label() == "NegGrad")
+    own = frame.query(
+        "method == 'neggrad' and neighborhood == 'boundary' and measure == 'over_unlearning'"
+    )
+    np.testing.assert_allclose(line.get_ydata(), own.groupby("epsilon")["value"].mean())
+    assert any(
+        math.isclose(each.get_ydata()[0], math.log(2)) for each in ax.lines if len(each.get_ydata())
+    )
+
+
+def test_accuracy_damage_is_in_points_lost_against_the_original():
+    frame = damage_frame("accuracy")
+    ax = plots.plot_class_damage(frame, measure="accuracy")
+    table = ax.images[0].get_array()
+    np.testing.assert_allclose(table[0], 0.0, atol=1e-9)
+    np.testing.assert_allclose(table[1], -13.0)  # the made-up oracle is 0.13 above
+
+
+def test_relearning_takes_facets_and_refuses_unknown_ones():
+    frame = relearning_frame()
+    axes = plots.plot_relearning(frame, over="alpha", facets=[5])
+    assert [ax.get_title(loc="left") or ax.get_title() for ax in axes] == ["k = 5"]
+    with pytest.raises(ValueError, match="alpha"):
+        plots.plot_relearning(frame, facets=[0.3])
+    with pytest.raises(ValueError, match="over"):
+        plots.plot_relearning(frame, over="metric")
+
+
+# --- pictures of arrays
+
+
+def test_embedding_panels_share_limits_and_carry_their_numbers():
+    points = {name: np.arange(24.0).reshape(12, 2) * (i + 1) for i, name in enumerate(MODELS[:3])}
+    labels = np.arange(12) % 3
+    crosses = {name: np.zeros((1, 2)) for name in points}
+    numbers = {name: {"mean cosine": 0.25 * i} for i, name in enumerate(points)}
+    axes = plots.plot_embedding(
+        points,
+        labels,
+        forget_classes=[1],
+        prototypes=crosses,
+        numbers=numbers,
+        class_names=list("abc"),
+    )
+    assert len({ax.get_xlim() for ax in axes}) == 1
+    assert "mean cosine 0.25" in texts(axes[0].figure)
+    assert "forget class b" in texts(axes[0].figure)
+    with pytest.raises(ValueError, match="one row a label"):
+        plots.plot_embedding(points, labels[:-1], forget_classes=[1])
+    with pytest.raises(ValueError, match="retrain"):
+        plots.plot_embedding({"original": points["original"]}, labels, forget_classes=[1])
+
+
+def test_strips_name_class_and_probability_and_refuse_other_lengths():
+    images = np.zeros((3, 4, 4))
+    answer = np.array([1, 0, 1]), np.array([0.5, 0.9, 1.0])
+    options = {"positions": [0.0, 0.1, 0.2], "forget_classes": [1]}
+    grid = plots.plot_strips(images, {"original": answer, "retrain": answer}, **options)
+    assert grid.shape == (3, 3)
+    assert "1  0.50" in texts(grid[0, 0].figure)
+    with pytest.raises(ValueError, match="one answer an image"):
+        plots.plot_strips(images[:2], {"original": answer, "retrain": answer}, **options)
+
+
+def test_training_draws_the_terms_that_are_there():
+    histories = {m: [{"loss": 1.0 / (i + 1)} for i in range(4)] for m in ("original", "retrain")}
+    ax = plots.plot_training(histories)
+    assert [line.get_label() for line in ax.lines] == ["Original", "Retrained oracle"]
+    two = plots.plot_training(
+        {"spotter": [{"loss": 1.0, "dispersion": 0.5}]}, terms=["loss", "dispersion"]
+    )
+    assert len({line.get_linestyle() for line in two.lines}) == 2
+    with pytest.raises(ValueError, match="dispersion"):
+        plots.plot_training(histories, terms=["dispersion"])
+
+
+def test_claims_carry_verdicts_and_both_yardsticks():
+    claims = [
+        Claim(1, "a", 0.02, 0.01, 0.03, 0.05, "ratio"),
+        Claim(4, "b", 6.0, 2.0, 9.0, 1.0, "%"),
+    ]
+    marks = {"original": [1.8, 100.0], "retrain": [0.5, math.nan]}
+    axes = plots.plot_claims(claims, yardsticks=marks)
+    said = texts(axes[0].figure)
+    assert len(axes) == 2
+    assert all(word in said for word in ("holds", "does not hold", "Original", "Retrained oracle"))
+    with pytest.raises(ValueError, match="retrain"):
+        plots.plot_claims(claims, yardsticks={"original": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="value for each"):
+        plots.plot_claims(claims, yardsticks={"original": [1.0], "retrain": [1.0, 2.0]})
+
+
+def test_innermost_finds_the_middle_of_a_region():
+    mask = np.zeros((9, 9), bool)
+    mask[2:7, 1:8] = True
+    row, column = innermost(mask)
+    assert row == 4
+    assert 3 <= column <= 5
+
+
+# --- style and saving
+
+
+def test_every_method_has_a_colour_and_label_of_its_own():
+    names = ["original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)]
+    looks = [plots.look(name) for name in names]
+    assert len({to_hex(each.color) for each in looks}) == len(names)
+    assert len({each.label for each in looks}) == len(names)
+
+
+def test_every_registered_method_has_a_look_that_is_not_of_the_reserve():
+    from spotter_core.methods import METHODS
+
+    known = {"original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)}
+    assert set(METHODS) <= known
+
+
+def test_a_method_and_spotter_around_it_share_their_marker():
+    for name in STUDY:
+        alone, around = plots.look(name), plots.look(f"spotter+{name}")
+        assert alone.marker == around.marker
+        assert alone.filled
+        assert not around.filled
+
+
+def test_an_unheard_of_method_keeps_its_colour():
+    assert plots.look("my_own") == plots.look("my_own")
+    assert plots.look("my_own").label == "my own"
+
+
+def test_yardsticks_are_black_and_grey():
+    for name in plots.YARDSTICKS:
+        r, g, b = mpl.colors.to_rgb(plots.look(name).color)
+        assert r == g == b
+
+
+def test_equal_figures_give_equal_bytes(tmp_path):
+    plots.use_style()
+    paths = []
+    for number in range(2):
+        figure = plots.plot_accuracies(accuracy_frame())[0].figure
+        paths.append(plots.save_figure(figure, tmp_path / "deep" / f"{number}.png"))
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second
+    assert b"Matplotlib" not in first
+    mpl.rcdefaults()
+
+
+def test_only_png_is_saved(tmp_path):
+    figure, _ = plt.subplots()
+    with pytest.raises(ValueError, match="png"):
+        plots.save_figure(figure, tmp_path / "picture.pdf")
+
+
+def test_drawing_needs_no_torch():
+    code = "import sys, spotter_core.plots, spotter_core.results; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,239 @@
+import errno
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotter_core.results import (
+    COLUMNS,
+    Row,
+    bootstrap_interval,
+    load_about,
+    load_rows,
+    save_rows,
+    summarise,
+    to_frame,
+)
+
+ROW = Row(
+    dataset="Digits",
+    arch="small_cnn-24",
+    method="spotter",
+    forget="3+8",
+    seed=0,
+    split="forget/test",
+    measure="over_unlearning",
+    value=0.1 + 0.2,
+    unit="nats",
+    settings="0123456789ab",
+    at={"neighborhood": "PGD toward", "epsilon": 0.1},
+)
+ROWS = [
+    ROW,
+    replace(ROW, method="original", value=1 / 3, at={}),
+    replace(ROW, method="ε → näher", seed=2, value=1e-300, at={"shots": 5, "alpha": 1.0}),
+]
+ABOUT = {"profile": "digits", "versions": {"torch": "2.11"}}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "rows" / "ou" / "forget3-seed0.json"
+
+
+# --- rows to JSON and back ------------------------------------------------------------------------
+
+
+def test_rows_come_back_as_they_were_in_their_order_with_what_holds_for_all(path):
+    save_rows(path, ROWS, about=ABOUT)
+    assert load_rows(path) == ROWS
+    assert load_about(path) == ABOUT
+    save_rows(path, reversed(ROWS))
+    assert load_rows(path) == ROWS[::-1]
+    assert load_about(path) == {}
+
+
+def test_rows_that_were_loaded_are_saved_byte_by_byte_as_before(path, tmp_path):
+    save_rows(path, ROWS, about=ABOUT)
+    again = tmp_path / "again.json"
+    save_rows(again, load_rows(path), about=load_about(path))
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_order_of_keys_does_not_reach_the_file(path, tmp_path):
+    save_rows(path, [ROW], about=ABOUT)
+    other = tmp_path / "other.json"
+    turned = replace(ROW, at=dict(reversed(ROW.at.items())))
+    save_rows(other, [turned], about=dict(reversed(ABOUT.items())))
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_a_file_is_plain_json_with_a_line_for_each_row(path):
+    save_rows(path, ROWS)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(ROWS) + 2
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["format"] == "spotter-rows-1"
+    assert content["columns"] == COLUMNS == list(ROW.__dict__)
+
+
+def test_no_rows_are_rows_too(path):
+    save_rows(path, [])
+    assert load_rows(path) == []
+
+
+@given(st.floats(allow_nan=False))
+def test_a_number_keeps_all_its_bits(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "number.json"
+    save_rows(path, [replace(ROW, value=value)])
+    loaded = load_rows(path)[0].value
+    assert loaded == value
+    assert math.copysign(1, loaded) == math.copysign(1, value)
+
+
+# --- files that are no rows -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_a_file_that_was_cut_short_is_an_error_that_says_what_to_do(path, kept):
+    save_rows(path, ROWS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(ValueError, match=r"seed0\.json can't be read .*: delete it and run again"):
+        load_rows(path)
+
+
+FOREIGN = {
+    "bytes": b"\xff\xfe\x00",
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "another format": b'{"format": "their-rows"}',
+    "other columns": {"columns": ["a"], "rows": []},
+    "a short row": {"rows": [[1, 2]]},
+    "no rows": {"rows": None},
+    "nothing about them": {"about": "x"},
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_file_is_an_error_that_says_what_to_do(path, content):
+    path.parent.mkdir(parents=True)
+    if isinstance(content, dict):
+        right = {"format": "spotter-rows-1", "about": {}, "columns": COLUMNS, "rows": []}
+        content = json.dumps(right | content).encode()
+    path.write_bytes(content)
+    for load in (load_rows, load_about):
+        with pytest.raises(ValueError, match=r"forget3-seed0\.json .*: delete it and run again"):
+            load(path)
+
+
+def test_a_full_disk_is_a_clear_error_and_the_old_rows_stay(path, monkeypatch):
+    save_rows(path, ROWS[:1])
+    before = path.read_bytes()
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match=r"can't write .*forget3-seed0\.json: No space left"):
+            save_rows(path, ROWS)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+    save_rows(path, ROWS)
+    assert load_rows(path) == ROWS
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_a_frame_has_a_line_for_each_row_and_a_column_for_each_key_of_at():
+    frame = to_frame(ROWS)
+    assert list(frame) == [*COLUMNS[:-1], "neighborhood", "epsilon", "shots", "alpha"]
+    assert frame["value"].tolist() == [row.value for row in ROWS]
+    assert frame["epsilon"].tolist()[:1] == [0.1]
+    assert frame["epsilon"].isna().tolist() == [False, True, True]
+    assert frame["neighborhood"].isna().tolist() == [False, True, True]
+
+
+def test_a_frame_of_no_rows_is_empty():
+    assert len(to_frame([])) == 0
+
+
+def test_rows_are_summarised_by_group_in_order_of_appearance():
+    values = {"spotter": [1.0, 2.0, 4.0], "original": [3.0]}
+    rows = [
+        replace(ROW, method=method, seed=seed, value=value)
+        for method, numbers in values.items()
+        for seed, value in enumerate(numbers)
+    ]
+    table = summarise(to_frame(rows), by=["method", "forget"])
+    assert list(table) == ["method", "forget", "mean", "std", "low", "high", "cells"]
+    assert table["method"].tolist() == ["spotter", "original"]
+    assert table["forget"].tolist() == ["3+8", "3+8"]
+    assert table["cells"].tolist() == [3, 1]
+    assert table["mean"].tolist() == pytest.approx([7 / 3, 3.0])
+    # the spread of a sample: ((4/3)² + (1/3)² + (5/3)²) / 2 = 42/9 / 2
+    assert table["std"].tolist() == pytest.approx([math.sqrt(42 / 18), 0.0])
+    low, high = table[["low", "high"]].iloc[0]
+    assert (low, high) == bootstrap_interval(values["spotter"])
+    assert table[["low", "high"]].iloc[1].tolist() == [3.0, 3.0]
+
+
+def test_a_group_may_be_named_by_a_key_that_some_rows_lack():
+    table = summarise(to_frame(ROWS), by=["epsilon"])
+    assert table["cells"].tolist() == [1, 2]
+    assert table["epsilon"].isna().tolist() == [False, True]
+    assert table["mean"].iloc[1] == pytest.approx(1 / 6)
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
+def test_an_interval_brackets_the_mean_and_lies_within_the_values(values):
+    low, high = bootstrap_interval(values, draws=500)
+    slack = 1e-9 * max(map(abs, values)) + 1e-12
+    assert min(values) - slack <= low <= high <= max(values) + slack
+    # a resampled mean lies on either side of the mean in far more than 2.5 % of the draws
+    assert low <= np.mean(values) + slack
+    assert high >= np.mean(values) - slack
+
+
+def test_an_interval_depends_on_its_seed_alone():
+    values = [0.1, 0.5, 0.2, 0.9, 0.4]
+    state = np.random.get_state()[1].tolist()  # noqa: NPY002
+    first = bootstrap_interval(values)
+    assert bootstrap_interval(values) == first
+    assert bootstrap_interval(values, seed=1, draws=100) != bootstrap_interval(values, draws=100)
+    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
+
+
+def test_an_interval_has_the_exact_quantiles_for_two_values():
+    # means are 0, 0.5, 1 with probabilities 1/4, 1/2, 1/4
+    assert bootstrap_interval([0.0, 1.0], level=0.95) == (0.0, 1.0)
+    assert bootstrap_interval([0.0, 1.0], level=0.4) == (0.5, 0.5)
+
+
+def test_a_higher_level_gives_a_wider_interval():
+    values = list(range(10))
+    widths = [np.ptp(bootstrap_interval(values, level=level)) for level in (0.5, 0.8, 0.95, 0.99)]
+    assert sorted(set(widths)) == widths
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
+def test_values_without_a_mean_are_refused(values):
+    with pytest.raises(ValueError, match="values must be finite and at least one, got"):
+        bootstrap_interval(values)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95])
+def test_a_level_that_is_no_share_is_refused(level):
+    with pytest.raises(ValueError, match=r"level must lie inside \(0, 1\), got"):
+        bootstrap_interval([1.0], level=level)

@@ -1,0 +1,588 @@
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from spotter_core import measurements
+from spotter_core import study as study_module
+from spotter_core.data import ForbiddenSet
+from spotter_core.methods import METHODS, ForgetOnlyMethod
+from spotter_core.models import build_model, save_weights
+from spotter_core.neighborhoods import (
+    BoundaryNeighborhood,
+    GaussianNeighborhood,
+    PublishedNeighborhood,
+    UniformNeighborhood,
+)
+from spotter_core.profiles import Cell, Profile
+from spotter_core.runtime import seeded_generator
+from spotter_core.study import Study, scaled, unlearn
+from spotter_core.training import predict
+
+CELL, OTHER = Cell((3,), 0), Cell((0, 7), 0)
+MEASURED = [measurements.accuracies, measurements.over_unlearning_everywhere]
+NEAR = {"kind": "boundary", "epsilon": 0.1, "step": 0.05, "steps": 2}
+TINY = Profile(
+    name="tiny",
+    label="Tiny digits",
+    dataset="digits",
+    model={"name": "small_cnn", "width": 4},
+    recipe={"epochs": 2, "batch_size": 128, "learning_rate": 0.1},
+    forget=(CELL.forget, OTHER.forget),
+    seeds=(0,),
+    methods={
+        "retrain": {},
+        "neggrad": {"epochs": 2, "batch_size": 64, "learning_rate": 0.001},
+        "spotter": {"epochs": 2, "batch_size": 64, "neighborhood": NEAR},
+    },
+    neighborhoods={"PGD toward": NEAR, "uniform": {"kind": "uniform", "epsilon": 0.1}},
+    epsilons=(0.05, 0.2),
+    shots=(1, 5),
+    alphas=(0.5, 1.0),
+    supports=3,
+    attacks=[{"metric": "cosine"}, {"metric": "l2", "scale": 1.0}],
+    curves=["uniform"],
+    ablation={"lambda_2": [0.0], "neighborhood.epsilon": [0.2]},
+    tuning={"cells": [], "candidates": {}},
+)
+MODELS = ["original", *TINY.methods]
+
+
+def tiny(root, **changes):
+    """A study of two epochs and three methods; a second or so for all of it."""
+    return Study(replace(TINY, **changes), root=root, device="cpu")
+
+
+def everything(study, cells=(CELL, OTHER), models=MODELS, functions=MEASURED):
+    for cell in cells:
+        for model in models:
+            study.model(cell, model)
+        for function in functions:
+            study.measured(function, cell, MODELS)
+
+
+def content(root, folder):
+    """Bytes of every file below a folder of the run, by its name there."""
+    files = sorted((root / folder).rglob("*.*"))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def same(first, second):
+    """Whether two networks have the same weights, bit by bit."""
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The run folder of a study that is done; not to be written to."""
+    root = tmp_path_factory.mktemp("finished") / "run"
+    everything(tiny(root))
+    return root
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of the finished run folder."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def making(monkeypatch):
+    """Names of the models that were made, not loaded, since the test began."""
+    made, fit, unlearn = [], study_module.fit, study_module.unlearn
+
+    def watched_fit(*args, **kwargs):
+        made.append("original")
+        return fit(*args, **kwargs)
+
+    def watched_unlearn(method, *args):
+        made.append(method.name)
+        return unlearn(method, *args)
+
+    monkeypatch.setattr(study_module, "fit", watched_fit)
+    monkeypatch.setattr(study_module, "unlearn", watched_unlearn)
+    return made
+
+
+@pytest.fixture
+def measuring(monkeypatch):
+    """Calls of ``accuracies`` that were computed, not loaded, since the test began."""
+    calls, compute = [], measurements.accuracies
+
+    def accuracies(study, cell, methods):
+        calls.append(str(cell))
+        return compute(study, cell, methods)
+
+    accuracies.__module__ = compute.__module__
+    monkeypatch.setattr(measurements, "accuracies", accuracies)
+    return calls
+
+
+# --- made once ------------------------------------------------------------------------------------
+
+
+def test_what_is_there_is_loaded_and_nothing_is_made_or_written_again(run, finished, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("made again")
+
+    for name in ("fit", "unlearn", "predict", "save_weights", "save_rows"):
+        monkeypatch.setattr(study_module, name, refuse)
+    study, stamps = tiny(run), {path: path.stat().st_mtime_ns for path in run.rglob("*.*")}
+    assert len(stamps) == 1 + 2 * 3 + 2 * 2  # one original, three methods and two tables a cell
+    everything(study)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*.*")} == stamps
+    rows = study.measured(measurements.accuracies, CELL, MODELS)
+    assert {row.method for row in rows} == set(MODELS)
+
+
+def test_a_loaded_model_is_the_one_that_was_made_with_its_record(tmp_path):
+    for model in MODELS:
+        first = tiny(tmp_path).made(CELL, model)
+        again = tiny(tmp_path).made(CELL, model)
+        assert same(first.model, again.model)
+        assert first.record == again.record
+        assert not again.model.training
+        assert first.record["seconds"] >= 0
+        assert len(first.record["history"]) == 2
+        assert all("loss" in epoch for epoch in first.record["history"])
+
+
+def test_a_model_is_kept_in_memory(run):
+    study = tiny(run)
+    assert study.model(CELL, "neggrad") is study.model(CELL, "neggrad")
+    assert study.predictions(CELL, "neggrad", "forget/test") is study.predictions(
+        CELL, "neggrad", "forget/test"
+    )
+
+
+def test_cells_of_a_seed_share_their_original(tmp_path, making):
+    study = tiny(tmp_path)
+    assert study.model(CELL, "original") is study.model(OTHER, "original")
+    assert making == ["original"]
+    assert study.path(CELL, "original") == study.path(OTHER, "original")
+    assert study.path(CELL, "original") != study.path(Cell(CELL.forget, 1), "original")
+    assert study.path(CELL, "retrain") != study.path(OTHER, "retrain")
+
+
+def test_the_oracle_is_trained_as_the_original_was(tmp_path):
+    study = tiny(tmp_path)
+    assert study.method("retrain").recipe == study.recipe
+    record = study.made(CELL, "retrain").record
+    assert record["reads"] == {"forget": 0, "retain": 2 * len(study.split(CELL).retain.train)}
+
+
+def test_a_run_lies_in_the_project_under_the_name_of_its_profile(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_module, "project_root", lambda: tmp_path)
+    assert Study(TINY).root == tmp_path / "runs" / "tiny"
+    assert not list(tmp_path.iterdir())
+
+
+# --- made anew ------------------------------------------------------------------------------------
+
+
+def foreign_checkpoint(path):
+    save_weights(build_model("mlp", num_classes=10, width=3, input_shape=(1, 8, 8)), path)
+
+
+DAMAGE = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "cut in its head": lambda path: path.write_bytes(path.read_bytes()[:50]),
+    "text": lambda path: path.write_text("no numbers"),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps({"head.weight": 1})),
+    "foreign": foreign_checkpoint,
+}
+
+
+@pytest.mark.parametrize("model", ["original", "neggrad"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_checkpoint_is_made_anew_with_a_warning(run, making, caplog, model, damage):
+    path, before = tiny(run).path(CELL, model), tiny(run).model(CELL, model)
+    damage(path)
+    study = tiny(run)
+    assert same(study.model(CELL, model), before)
+    assert making == [model]
+    assert path.name in caplog.text
+    assert "making it anew" in caplog.text
+    assert same(tiny(run).model(CELL, model), before)
+    assert making == [model]
+
+
+@pytest.mark.parametrize("kept", [0, 30, -3])
+def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog, kept):
+    path, other = (tiny(run).rows_path("accuracies", cell) for cell in (CELL, OTHER))
+    before = path.read_bytes()
+    path.write_bytes(before[:kept])
+    for cell in (CELL, OTHER):
+        tiny(run).measured(measurements.accuracies, cell, MODELS)
+    assert measuring == [str(CELL)]
+    assert path.read_bytes() == before
+    assert path.name in caplog.text
+    assert "measuring anew" in caplog.text
+    assert other.name not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [
+        ({}, []),
+        ({"label": "Other", "threads": 2, "seeds": (0, 1), "shots": (2,)}, []),
+        (
+            {"methods": TINY.methods | {"neggrad": {"epochs": 1, "batch_size": 64}}},
+            ["neggrad"],
+        ),
+        (
+            {
+                "methods": TINY.methods
+                | {"spotter": TINY.methods["spotter"] | {"neighborhood": NEAR | {"steps": 1}}}
+            },
+            ["spotter"],
+        ),
+        ({"recipe": TINY.recipe | {"epochs": 1}}, MODELS),
+        ({"model": {"name": "small_cnn", "width": 5}}, MODELS),
+    ],
+)
+def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(
+    run, making, changes, anew
+):
+    torch_threads = torch.get_num_threads()
+    study = tiny(run, **changes)
+    for model in MODELS:
+        study.model(CELL, model)
+    assert sorted(making) == sorted(anew)
+    torch.set_num_threads(torch_threads)
+
+
+@pytest.mark.parametrize(
+    ("module", "anew"),
+    [
+        ("spotter_core.methods.neggrad", ["neggrad"]),
+        ("spotter_core.losses", ["spotter"]),
+        ("spotter_core.training", MODELS),
+        ("spotter_core.plots.style", []),
+    ],
+)
+def test_changed_code_makes_anew_what_depends_on_it_and_nothing_else(
+    run, making, monkeypatch, module, anew
+):
+    from spotter_core import sources
+
+    digest = sources.module_digest
+    changed = lambda name: digest(name) + "!" * (name == module)  # noqa: E731
+    monkeypatch.setattr(sources, "module_digest", changed)
+    study = tiny(run)
+    for model in MODELS:
+        study.model(CELL, model)
+    assert sorted(making) == sorted(anew)
+
+
+CHANGED_MEASURING = {
+    "label": "Other",
+    "neighborhoods": {"PGD toward": NEAR, "uniform": {"kind": "uniform", "epsilon": 0.2}},
+    "another headline": dict(reversed(TINY.neighborhoods.items())),
+    "curves": ["PGD toward"],
+    "epsilons": (0.05,),
+    "shots": (1, 4),
+    "alphas": (1.0,),
+    "supports": 4,
+    "attacks": [{"metric": "cosine"}],
+    "ablation": {"lambda_2": [0.5]},
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_MEASURING)
+def test_a_changed_way_of_measuring_measures_anew(run, making, measuring, name):
+    key = "neighborhoods" if name == "another headline" else name
+    changes = {key: CHANGED_MEASURING[name]}
+    for _ in range(2):
+        tiny(run, **changes).measured(measurements.accuracies, CELL, MODELS)
+    assert measuring == [str(CELL)]
+    assert making == []
+
+
+def test_other_models_or_a_changed_one_measure_anew(run, measuring):
+    settings = TINY.methods | {"neggrad": {"epochs": 1, "batch_size": 64}}
+    before = tiny(run).measured(measurements.accuracies, CELL, MODELS)
+    fewer = tiny(run).measured(measurements.accuracies, CELL, MODELS[:2])
+    assert {row.method for row in fewer} == set(MODELS[:2])
+    after = tiny(run, methods=settings).measured(measurements.accuracies, CELL, MODELS)
+    assert measuring == [str(CELL)] * 2
+    kept = [row.settings for row in before if row.method != "neggrad"]
+    assert [row.settings for row in after if row.method != "neggrad"] == kept
+    assert before != after
+
+
+# --- equal seeds, equal numbers -------------------------------------------------------------------
+
+
+def test_another_order_gives_the_same_models_and_rows_byte_for_byte(finished, tmp_path):
+    study = tiny(tmp_path)
+    study.near(OTHER, "uniform", "forget/test")
+    everything(study, (OTHER, CELL), MODELS[::-1], MEASURED[::-1])
+    assert content(tmp_path, "rows") == content(finished, "rows")
+    first = tiny(finished)
+    assert all(same(first.model(c, m), study.model(c, m)) for c in (CELL, OTHER) for m in MODELS)
+
+
+def test_the_global_generator_is_neither_asked_nor_changed(finished, tmp_path):
+    torch.manual_seed(12345)
+    before = torch.get_rng_state()
+    everything(tiny(tmp_path), cells=[CELL])
+    assert torch.equal(torch.get_rng_state(), before)
+    names = [f"rows/{function.__name__}/{CELL}.json" for function in MEASURED]
+    made, expected = content(tmp_path, "rows"), content(finished, "rows")
+    assert all(made[name] == expected[name] for name in names)
+
+
+def test_another_seed_gives_other_numbers(finished, tmp_path):
+    study, again, other = tiny(finished), tiny(tmp_path), Cell(CELL.forget, 1)
+    assert not same(again.model(other, "original"), study.model(CELL, "original"))
+    assert again.fingerprint(other, "neggrad") != study.fingerprint(CELL, "neggrad")
+
+
+WORKER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_study import CELL, MEASURED, MODELS, OTHER, everything, tiny
+everything(tiny(Path(sys.argv[2])), (OTHER, CELL), MODELS[::-1], MEASURED[::-1])
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_at_work_in_one_folder_give_the_same_rows_byte_for_byte(finished, tmp_path):
+    here, run = Path(__file__).parent, tmp_path / "run"
+    command = [sys.executable, "-c", WORKER, here, run]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as worker:
+        while not run.exists() and worker.poll() is None:  # it is importing: that takes a while
+            time.sleep(0.01)
+        everything(tiny(run))
+        errors = worker.communicate()[1]
+    assert worker.returncode == 0, errors
+    assert content(run, "rows") == content(finished, "rows")
+    assert not list(run.rglob(".*"))  # no half-written file
+
+
+# --- who is handed what ---------------------------------------------------------------------------
+
+
+class WithoutRetain:
+    """A split whose retained side may not even be asked for."""
+
+    def __init__(self, split):
+        self.forget, self.forget_classes = split.forget, split.forget_classes
+
+    @property
+    def retain(self):
+        raise PermissionError("the retained side was asked for")
+
+
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if isinstance(m, ForgetOnlyMethod)])
+def test_a_forget_only_method_is_handed_no_retained_sample(finished, name):
+    study = tiny(finished)
+    method = METHODS[name].with_settings(epochs=1, batch_size=64)
+    for split in (
+        WithoutRetain(study.split(CELL)),
+        SimpleNamespace(
+            forget=study.split(CELL).forget,
+            retain=SimpleNamespace(train=ForbiddenSet()),
+            forget_classes=CELL.forget,
+        ),
+    ):
+        result = unlearn(method, study.model(CELL, "original"), split, seeded_generator(name))
+        assert result.reads == {"forget": len(split.forget.train), "retain": 0}
+
+
+@pytest.mark.parametrize("name", ["retrain", "finetune"])
+def test_a_method_that_reads_retained_samples_is_caught_by_the_forbidden_set(finished, name):
+    study = tiny(finished)
+    split = SimpleNamespace(
+        forget=study.split(CELL).forget,
+        retain=SimpleNamespace(train=ForbiddenSet()),
+        forget_classes=CELL.forget,
+    )
+    with pytest.raises(PermissionError, match="this method may not"):
+        unlearn(METHODS[name], study.model(CELL, "original"), split, seeded_generator(name))
+
+
+def test_records_and_rows_say_what_was_read(finished):
+    study = tiny(finished)
+    forget, retain = (len(study.part(CELL, f"{s}/train")) for s in ("forget", "retain"))
+    assert study.made(CELL, "spotter").record["reads"] == {"forget": 2 * forget, "retain": 0}
+    assert study.made(CELL, "retrain").record["reads"] == {"forget": 0, "retain": 2 * retain}
+
+
+# --- near -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        (UniformNeighborhood(epsilon=0.125), UniformNeighborhood(epsilon=0.5)),
+        (GaussianNeighborhood(sigma=0.125), GaussianNeighborhood(sigma=0.5)),
+        (
+            BoundaryNeighborhood(epsilon=0.125, step=0.05, steps=4, direction="away"),
+            BoundaryNeighborhood(epsilon=0.5, step=0.2, steps=4, direction="away"),
+        ),
+        (
+            PublishedNeighborhood(epsilon=0.125, step=0.05, sigma=0.3),
+            PublishedNeighborhood(epsilon=0.5, step=0.2, sigma=0.3),
+        ),
+    ],
+    ids=repr,
+)
+def test_a_neighborhood_is_scaled_with_its_step(small, large):
+    assert scaled(small, 0.5) == large
+    assert scaled(small, 0.125) == small
+
+
+def test_near_points_are_computed_once_and_are_the_same_in_every_study(finished, monkeypatch):
+    study = tiny(finished)
+    near = study.near(CELL, "PGD toward", "forget/test")
+    again = tiny(finished).near(CELL, "PGD toward", "forget/test")
+    for mine, theirs in ((near.images, again.images), (near.logits, again.logits)):
+        assert torch.equal(mine, theirs)
+    monkeypatch.setattr(study_module, "predict", None)  # would raise when called
+    assert study.near(CELL, "PGD toward", "forget/test") is near
+    assert study.near(CELL, study.neighborhood("PGD toward"), "forget/test") is near
+
+
+def test_near_points_lie_around_their_part_with_the_originals_logits(finished):
+    study = tiny(finished)
+    for where in ("forget/test", "forget/train"):
+        near, part = study.near(CELL, "PGD toward", where), study.part(CELL, where)
+        assert torch.equal(near.labels, part.labels)
+        moved = (near.images - part.pixels()).abs().max()
+        assert 0 < moved <= 0.1 + 1e-6
+        logits = predict(study.model(CELL, "original"), near.images).logits
+        assert torch.equal(near.logits, logits)
+
+
+def test_near_points_of_another_radius_part_or_cell_differ(finished):
+    study = tiny(finished)
+    near = study.near(CELL, "uniform", "forget/test").images
+    wider = study.near(CELL, scaled(study.neighborhood("uniform"), 0.2), "forget/test").images
+    assert not torch.equal(near, wider)
+    assert len(study.near(CELL, "uniform", "forget/train").labels) != len(near)
+    assert set(study.near(OTHER, "uniform", "forget/test").labels.tolist()) == set(OTHER.forget)
+
+
+# --- nothing is lost ------------------------------------------------------------------------------
+
+
+def raising(number):
+    def fail(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+# Tests may run as root, whom no permission stops: the calls that would fail are made to fail.
+@pytest.mark.parametrize(
+    ("where", "call", "number"),
+    [(Path, "write_bytes", errno.ENOSPC), (tempfile, "mkstemp", errno.EROFS)],
+    ids=["full disk", "read-only folder"],
+)
+def test_what_is_there_stays_when_nothing_can_be_written(
+    run, finished, making, monkeypatch, where, call, number
+):
+    lost = [tiny(run).path(CELL, "neggrad"), tiny(run).rows_path("accuracies", CELL)]
+    lost[0].unlink()
+    stale = tiny(run).path(OTHER, "neggrad")
+    foreign_checkpoint(stale)
+    before = {path: path.read_bytes() for path in run.rglob("*.*")}
+    lost[1].unlink()
+    del before[lost[1]]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, call, raising(number))
+        study = tiny(run)
+        for cell in (CELL, OTHER):
+            with pytest.raises(OSError, match=r"can't write .*neggrad\.safetensors: .* kept; make"):
+                study.model(cell, "neggrad")
+        with pytest.raises(OSError, match=r"can't write .*forget3-seed0\.json: .* kept; make"):
+            study.measured(measurements.accuracies, CELL, ["original"])
+        assert study.model(CELL, "spotter") is not None
+    assert {path: path.read_bytes() for path in run.rglob("*.*")} == before
+    making.clear()
+    everything(tiny(run))
+    assert making == ["neggrad"] * 2
+    assert content(run, "rows") == content(finished, "rows")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are of Unix")
+def test_a_real_write_failure_of_the_system_is_the_same_clear_error(tmp_path):
+    resource = pytest.importorskip("resource")
+    model = build_model("mlp", num_classes=4, width=50, input_shape=(1, 8, 8))
+    path = tmp_path / "model.safetensors"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match=r"can't write .*model\.safetensors: File too large"):
+            save_weights(model, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- variants, rows and names ---------------------------------------------------------------------
+
+
+def test_a_variant_lies_beside_the_method_and_differs_from_it(run):
+    study = tiny(run)
+    assert study.path(CELL, "spotter", lambda_2=0.0) != study.path(CELL, "spotter", lambda_2=0.5)
+    variant = study.model(CELL, "spotter", lambda_2=0.0)
+    assert not same(variant, study.model(CELL, "spotter"))
+    assert study.path(CELL, "spotter", lambda_2=0.0).is_file()
+    assert same(tiny(run).model(CELL, "spotter", lambda_2=0.0), variant)
+
+
+def test_a_fingerprint_is_of_the_method_and_the_forget_classes_unlike_the_originals(finished):
+    study = tiny(finished)
+    assert study.fingerprint(CELL, "original") == study.fingerprint(OTHER, "original")
+    names = [(cell, model) for cell in (CELL, OTHER) for model in MODELS[1:]]
+    prints = {study.fingerprint(cell, model) for cell, model in names}
+    prints |= {study.fingerprint(CELL, "spotter", lambda_2=0.0)}
+    assert len(prints) == len(names) + 1
+
+
+def test_a_row_names_the_study_and_the_model(finished):
+    study = tiny(finished)
+    row = study.row(OTHER, "neggrad", "forget/test", "accuracy", 0.5, "fraction", shots=1)
+    assert (row.dataset, row.arch, row.forget, row.seed) == ("Tiny digits", "small_cnn-4", "0+7", 0)
+    assert (row.method, row.split, row.measure) == ("neggrad", "forget/test", "accuracy")
+    assert (row.value, row.unit, row.at) == (0.5, "fraction", {"shots": 1})
+    assert row.settings == study.fingerprint(OTHER, "neggrad")
+
+
+def test_a_file_of_rows_says_where_its_numbers_are_from(finished):
+    about = json.loads(tiny(finished).rows_path("accuracies", CELL).read_text())["about"]
+    assert about["profile"] == "tiny"
+    assert about["torch"] == torch.__version__
+    assert len(about["fingerprint"]) == 12
+
+
+@pytest.mark.parametrize("where", ["forget/test", "retain/validation", "forget/train"])
+def test_a_part_is_named_by_side_and_name(finished, where):
+    study = tiny(finished)
+    side, name = where.split("/")
+    labels = study.part(OTHER, where).labels
+    assert torch.equal(labels, getattr(getattr(study.split(OTHER), side), name).labels)
+    assert (set(labels.tolist()) <= set(OTHER.forget)) == (side == "forget")
+
+
+def test_forget_classes_that_the_data_lack_are_refused(finished):
+    with pytest.raises(ValueError, match="12"):
+        tiny(finished).split(Cell((12,), 0))

@@ -1,0 +1,153 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from spotter_core import tuning
+from spotter_core.profiles import Cell, known_profiles, load_profile
+from spotter_core.tuning import candidates, choose, load_log, log_path, mean_score, rank, violation
+
+TUNED = [name for name in known_profiles() if log_path(name).is_file()]
+SOUND = {"forget_accuracy": 0.0, "retain_loss": 0.0, "over_unlearning": 0.1, "pra_accuracy": 0.2}
+
+
+def entry(method, number, **score):
+    return {"method": method, "settings": {"number": number}, "score": SOUND | score}
+
+
+# --- the rule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("score", "missed"),
+    [
+        ({}, 0.0),
+        ({"forget_accuracy": 0.01, "retain_loss": 0.01}, 0.0),
+        ({"retain_loss": -0.3}, 0.0),
+        ({"forget_accuracy": 0.11}, 0.1),
+        ({"retain_loss": 0.03}, 0.02),
+        ({"forget_accuracy": 0.11, "retain_loss": 0.03}, 0.12),
+        ({"forget_accuracy": 0.11, "retain_loss": -0.5}, 0.1),  # no gain makes up for it
+    ],
+)
+def test_soundness_is_one_per_cent_forget_accuracy_and_one_point_of_retain_accuracy(score, missed):
+    assert violation(SOUND | score) == pytest.approx(missed)
+
+
+def test_of_sound_candidates_over_unlearning_and_relearning_decide_with_equal_weight():
+    # OU counts as a share of its largest value, ln 2: half of it weighs as much as a PRA of 1/2
+    half = math.log(2.0) / 2
+    assert rank(SOUND | {"over_unlearning": half, "pra_accuracy": 0.25}) == (0.0, 0.75)
+    entries = [
+        entry("m", 1, over_unlearning=0.5 * half, pra_accuracy=0.5),
+        entry("m", 2, over_unlearning=1.0 * half, pra_accuracy=0.2),
+        entry("m", 3, over_unlearning=0.1 * half, pra_accuracy=0.9),
+    ]
+    assert choose(entries) == {"m": {"number": 2}}
+
+
+def test_a_sound_candidate_beats_every_other_whatever_its_numbers():
+    entries = [
+        entry("m", 1, forget_accuracy=0.02, over_unlearning=0.0, pra_accuracy=0.0),
+        entry("m", 2, over_unlearning=math.log(2.0), pra_accuracy=1.0),
+        entry("m", 3, retain_loss=0.02, over_unlearning=0.0, pra_accuracy=0.0),
+    ]
+    assert choose(entries) == {"m": {"number": 2}}
+
+
+def test_if_none_is_sound_the_least_miss_is_taken():
+    entries = [
+        entry("m", 1, forget_accuracy=0.5, over_unlearning=0.0),
+        entry("m", 2, forget_accuracy=0.2, retain_loss=0.3),
+        entry("m", 3, forget_accuracy=0.3, retain_loss=0.02, pra_accuracy=1.0),
+    ]
+    assert choose(entries) == {"m": {"number": 3}}
+
+
+def test_methods_are_chosen_apart_and_the_first_of_equals_is_taken():
+    entries = [entry("a", 1), entry("b", 2), entry("a", 3), entry("b", 4, pra_accuracy=0.1)]
+    assert choose(entries) == {"a": {"number": 1}, "b": {"number": 4}}
+
+
+def test_a_run_that_diverges_is_worse_than_any_other(monkeypatch):
+    def diverge(*args):
+        raise tuning.Diverged
+
+    monkeypatch.setattr(tuning, "score", diverge)
+    study = type("Study", (), {"profile": load_profile("digits")})()
+    lost = rank(mean_score(study, "spotter", {}))
+    assert lost > rank(SOUND | {"forget_accuracy": 1.0, "retain_loss": 0.99})
+
+
+def test_a_score_is_the_mean_over_the_tuning_cells(monkeypatch):
+    profile = replace(load_profile("digits"), tuning={"cells": ["forget1-seed7", "forget2-seed8"]})
+    study = type("Study", (), {"profile": profile})()
+    asked = []
+
+    def score(study, cell, method, settings):
+        asked.append((str(cell), method, settings))
+        return SOUND | {"pra_accuracy": float(len(asked))}
+
+    monkeypatch.setattr(tuning, "score", score)
+    assert mean_score(study, "delete", {"epochs": 3}) == SOUND | {"pra_accuracy": 1.5}
+    expected = [(cell, "delete", {"epochs": 3}) for cell in ("forget1-seed7", "forget2-seed8")]
+    assert asked == expected
+
+
+def test_candidates_are_all_combinations():
+    grid = {"epochs": [1, 2], "learning_rate": [0.1, 0.2, 0.3]}
+    profile = replace(load_profile("digits"), tuning={"candidates": {"delete": grid}})
+    found = list(candidates(profile, "delete"))
+    assert len(found) == 6
+    assert {(c["epochs"], c["learning_rate"]) for c in found} == {
+        (epochs, rate) for epochs in (1, 2) for rate in (0.1, 0.2, 0.3)
+    }
+
+
+# --- the profiles obey it -------------------------------------------------------------------------
+
+
+def tunable(profile):
+    """Methods with settings of their own; the rest is the oracle or shares Spotter's."""
+    return [name for name in profile.methods if name != "retrain" and "+" not in name]
+
+
+@pytest.fixture(params=TUNED)
+def profile(request):
+    return load_profile(request.param)
+
+
+def test_the_digits_were_tuned():
+    assert "digits" in TUNED
+
+
+def test_every_method_has_the_same_number_of_candidates(profile):
+    budgets = {name: len(list(candidates(profile, name))) for name in tunable(profile)}
+    assert set(budgets.values()) == {12}, budgets
+    assert set(profile.tuning["candidates"]) == set(budgets)
+
+
+def test_tuning_shares_neither_classes_nor_seeds_with_what_is_reported(profile):
+    cells = [Cell.parse(cell) for cell in profile.tuning["cells"]]
+    assert cells
+    assert not {c for cell in cells for c in cell.forget} & {c for f in profile.forget for c in f}
+    assert not {cell.seed for cell in cells} & set(profile.seeds)
+
+
+def test_the_log_holds_every_candidate_of_the_profile_once(profile):
+    entries = load_log(profile.name)
+    for name in tunable(profile):
+        tried = [entry["settings"] for entry in entries if entry["method"] == name]
+        assert tried == list(candidates(profile, name)), f"{name}: run the tuning again"
+    assert {entry["method"] for entry in entries} == set(tunable(profile))
+
+
+def test_the_settings_of_the_profile_are_those_that_the_rule_chooses(profile):
+    chosen = choose(load_log(profile.name))
+    assert {name: profile.methods[name] for name in tunable(profile)} == chosen
+
+
+def test_spotter_around_a_base_method_has_the_settings_of_spotter(profile):
+    around = [name for name in profile.methods if name.startswith("spotter+")]
+    assert around
+    assert all(profile.methods[name] == profile.methods["spotter"] for name in around)
