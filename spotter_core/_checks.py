@@ -3,6 +3,7 @@
 Layer 0: nothing but tensors comes in; nothing is changed.
 """
 
+import operator
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -57,7 +58,7 @@ def check_forget_classes(forget_classes: Sequence[int], num_classes: int) -> tup
     Raises:
         ValueError: If empty, holding duplicates, out of ``[0, num_classes)``, or all classes.
     """
-    classes = [int(c) for c in forget_classes]
+    classes = [operator.index(c) for c in forget_classes]  # 0.9 and "1" are no classes
     hint = f"expected distinct class indices in [0, {num_classes})"
     if not classes:
         raise ValueError(f"forget_classes is empty: {hint}, at least one")

@@ -47,11 +47,10 @@ class Claim:
 
     def verdict(self) -> str:
         """Return the verdict in words."""
+        words = "holds" if self.holds else "does not hold"
         if self.low <= self.threshold < self.high:
-            return (
-                "holds on average, not in every cell" if self.holds else "does not hold on average"
-            )
-        return "holds" if self.holds else "does not hold"
+            words += " on average, the interval reaches across"
+        return words
 
 
 def relevant(rows: Iterable[Row], headline: str) -> list[Row]:
@@ -147,16 +146,24 @@ def main_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_base(cells: pd.DataFrame) -> str:
-    """Return the base method, reading whatever it likes, with the largest mean OU."""
+    """Return the base method with the largest mean OU, of those that forget.
+
+    A network that still knows the class has a large OU for that reason alone; it would be an easy
+    opponent. Where no base method brings mean forget accuracy to 1 %, all of them count.
+    """
     base = [
         m for m in cells.index.unique("method") if m not in YARDSTICKS and not m.startswith(OURS)
     ]
-    means = cells["ou"].groupby("method").mean()
-    return str(means.loc[base].idxmax())
+    means = cells.groupby("method")[["ou", "forget"]].mean().loc[base]
+    forgotten = means[means["forget"] <= 1.0]
+    return str((means if forgotten.empty else forgotten)["ou"].idxmax())
 
 
 def judge(frame: pd.DataFrame) -> list[Claim]:
-    """Return the five claims of the paper's abstract and one more, with what these rows say.
+    """Return the five claims of the paper's abstract, the first in two lines, as these rows say.
+
+    Means are taken over cells first and compared then, so a ratio is one of two means; its interval
+    resamples both by the same cells.
 
     Args:
         frame: As for :func:`per_cell`.
@@ -164,30 +171,21 @@ def judge(frame: pd.DataFrame) -> list[Claim]:
     cells = per_cell(frame)
     ours, original, oracle = (cells.loc[m] for m in (OURS, *YARDSTICKS))
     worst = worst_base(cells)
-    measured = [
-        (
-            1,
-            f"OU@ε relative to the worst base method ({worst})",
-            ours["ou"] / cells.loc[worst]["ou"],
-            0.05,
-            "ratio",
-        ),
-        (1, "OU@ε relative to the retrained oracle", ours["ou"] / oracle["ou"], 1.0, "ratio"),
-        (2, "forget accuracy, held-out images", ours["forget"], 0.0, "%"),
-        (
-            3,
-            "retain accuracy lost against the original",
-            original["retain"] - ours["retain"],
-            1.0,
-            "points",
-        ),
-        (4, "PRA accuracy, attacker's best α, any k up to 10", ours["pra_any"], 1.0, "%"),
-        (5, "retained images read", ours["retained_read"], 0.0, "images"),
+    lost = original["retain"] - ours["retain"]
+    against = f"OU@ε against the worst base method that forgets ({worst})"
+    measured: list[tuple[int, str, Any, Any, float, str]] = [
+        (1, against, ours["ou"], cells.loc[worst]["ou"], 0.05, "ratio"),
+        (1, "OU@ε against the retrained oracle", ours["ou"], oracle["ou"], 1.0, "ratio"),
+        (2, "forget accuracy, held-out images", ours["forget"], None, 0.0, "%"),
+        (3, "retain accuracy lost, held-out images", lost, None, 1.0, "points"),
+        (4, "PRA accuracy, attacker's best α and k up to 10", ours["pra_any"], None, 1.0, "%"),
+        (5, "retained images read", ours["retained_read"], None, 0.0, "images"),
     ]
     claims = []
-    for number, sentence, values, threshold, unit in measured:
-        low, high = bootstrap_interval(values.tolist())
-        claims.append(Claim(number, sentence, float(values.mean()), low, high, threshold, unit))
+    for number, sentence, values, over, threshold, unit in measured:
+        value = values.mean() / (1.0 if over is None else over.mean())
+        low, high = bootstrap_interval(values, over=over)
+        claims.append(Claim(number, sentence, float(value), low, high, threshold, unit))
     return claims
 
 

@@ -149,7 +149,7 @@ def stratified_parts(labels: Tensor, fractions: Sequence[float], *, name: str) -
     for c in labels.unique().tolist():
         members = (labels == c).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=seeded_generator(name, c))]
-        sizes = [round(fraction * len(members)) for fraction in fractions]
+        sizes = [max(1, round(fraction * len(members))) for fraction in fractions]
         chunks = order.split([*sizes, len(members) - sum(sizes)])
         for part, chunk in zip(parts, chunks, strict=True):
             part.append(chunk)

@@ -54,17 +54,16 @@ def execute(
 
     Raises:
         ValueError: If a parameter is unknown to the notebook.
-        RuntimeError: If a cell fails: names notebook, cell, exception and the executed copy; or if
-            that can't be written.
+        RuntimeError: If a cell fails: names notebook, cell, exception and the executed copy.
     """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     refuse_unknown(set(parameters), parameter_names(notebook))
+    output.parent.mkdir(parents=True, exist_ok=True)
     told = None
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
             str(notebook),
             str(output),
@@ -83,8 +82,6 @@ def execute(
         told = f"a cell ran longer than the limit of {timeout} s"
     except DeadKernelError as error:
         told = f"the kernel died ({error}); out of memory?"
-    except OSError as error:
-        told = f"a file can't be read or written ({error}); what was finished before is kept"
     if told is not None:
         raise RuntimeError(f"{notebook.name}: {told}\n  executed copy: {output}")
 
@@ -129,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a log is a hundred lines
+    told = None
     try:
         options.log.parent.mkdir(parents=True, exist_ok=True)
         with options.log.open("w", encoding="utf-8") as stream:
@@ -140,10 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except Exception as error:
                 print(f"\nFAILED {error}", file=stream)
                 raise
-    except (RuntimeError, ValueError, OSError) as error:
-        print(f"\nFAILED {error}\n  log: {options.log}\n", file=sys.stderr)
-        return 1
-    return 0
+    except (RuntimeError, ValueError) as error:
+        told = str(error)
+    except OSError as error:
+        told = f"{options.notebook.name}: a file can't be read or written ({error}); "
+        told += "what was finished before is kept"
+    if told is not None:
+        print(f"\nFAILED {told}\n  log: {options.log}\n", file=sys.stderr)
+    return int(told is not None)
 
 
 if __name__ == "__main__":

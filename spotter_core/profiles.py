@@ -64,7 +64,8 @@ class Profile:
         attacks: Metric and scale of the attacks, beside shots and alphas.
         curves: Neighborhoods whose OU is followed over ``epsilons``.
         ablation: Values of Spotter's settings that notebook 07 varies one at a time.
-        tuning: Cell and candidates that ``methods`` were chosen from; see ``tuning.py``.
+        ablation_seeds: Runs that notebook 07 makes more models of; empty for all.
+        tuning: Cells and candidates that ``methods`` were chosen from; see ``tuning.py``.
         size: Side that a folder's images are resized to.
         jobs: Parallel parts of a notebook's cells in the graph; one where not named.
         threads: Of one job.
@@ -88,6 +89,7 @@ class Profile:
     curves: list[str]
     ablation: dict[str, list[Any]]
     tuning: dict[str, Any]
+    ablation_seeds: tuple[int, ...] = ()
     size: int | None = None
     jobs: Mapping[str, int] | None = None
     threads: int = 1
@@ -132,7 +134,7 @@ def load_profile(name: str) -> Profile:
         raise ValueError(f"{path} must consist of keys and values; known keys: {sorted(known)}")
     if unknown := sorted(map(str, set(content) - known)):
         raise ValueError(f"{path} has unknown keys {unknown}; known: {sorted(known)}")
-    for key in {"forget", "seeds", "epsilons", "shots", "alphas"} & set(content):
+    for key in {"forget", "seeds", "epsilons", "shots", "alphas", "ablation_seeds"} & set(content):
         if not isinstance(content[key], list):
             raise ValueError(f"{path}: {key} must be a list, got {content[key]!r}")
         content[key] = tuple(tuple(v) if isinstance(v, list) else v for v in content[key])

@@ -5,7 +5,7 @@ Layer 1. A row is one measurement of one model; no torch is needed to read it.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def save_rows(path: Path, rows: Iterable[Row], *, about: dict[str, Any] | None =
         rows: In the order to be kept.
         about: What holds for all of them: versions, profile, fingerprint.
     """
-    lines = [json.dumps([asdict(row)[c] for c in COLUMNS], sort_keys=True) for row in rows]
+    lines = [json.dumps([getattr(row, c) for c in COLUMNS], sort_keys=True) for row in rows]
     head = json.dumps({"format": FORMAT, "about": about or {}, "columns": COLUMNS}, sort_keys=True)
     body = ",\n".join(lines)
     write_text_atomically(path, f'{head[:-1]}, "rows": [\n{body}\n]}}\n')
@@ -103,28 +103,32 @@ def load_about(path: Path) -> dict[str, Any]:
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a table, the keys of ``at`` as columns beside the others."""
-    records = []
-    for row in rows:
-        record = asdict(row)
-        records.append({**record.pop("at"), **record})
-    frame = pd.DataFrame.from_records(records)
+    frame = pd.DataFrame.from_records([{**row.at, **vars(row)} for row in rows])
+    frame = frame.drop(columns="at", errors="ignore")
     front = [c for c in COLUMNS if c in frame]
     return frame[[*front, *(c for c in frame if c not in front)]]
 
 
 def bootstrap_interval(
-    values: Sequence[float], *, level: float = 0.95, draws: int = 4000, seed: int = 0
+    values: Sequence[float],
+    *,
+    over: Sequence[float] | None = None,
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean.
+    """Return the percentile bootstrap interval of the mean, or of a ratio of two means.
 
     Args:
         values: One number a cell; cells are resampled, not images, as runs differ more.
+        over: The ratio's denominator, of the same cells in the same order; resampled alike.
         level: Coverage, in (0, 1).
         draws: Number of resamples.
         seed: Equal seeds give equal intervals.
 
     Raises:
-        ValueError: If there is no value, one is not finite, or level is out of range.
+        ValueError: If there is no value, one is not finite, the two differ in number, or level is
+            out of range.
     """
     array = np.asarray(values, dtype=float)
     if array.size == 0 or not np.isfinite(array).all():
@@ -132,7 +136,12 @@ def bootstrap_interval(
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie inside (0, 1), got {level}")
     index = np.random.default_rng(seed).integers(array.size, size=(draws, array.size))
-    low, high = np.quantile(array[index].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    means = array[index].mean(axis=1)
+    if over is not None:
+        if len(over) != array.size:
+            raise ValueError(f"over must have {array.size} values, one a cell, got {len(over)}")
+        means = means / np.asarray(over, dtype=float)[index].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

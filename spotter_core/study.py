@@ -137,6 +137,11 @@ class Study:
             shots=p.shots, alphas=p.alphas, seeds=tuple(range(p.supports)), **settings
         )
 
+    def ablated(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells that notebook 07 makes more models of: the profile's ablation seeds."""
+        seeds = self.profile.ablation_seeds
+        return [cell for cell in cells if cell.seed in seeds] or list(cells)
+
     def split(self, cell: Cell) -> ForgetSplit:
         """Return the data divided by the cell's forget classes."""
         if cell.forget not in self._splits:

@@ -1,6 +1,8 @@
+import errno
 import math
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -368,6 +370,21 @@ def test_a_failed_save_leaves_the_old_weights(path):
     with pytest.raises(RuntimeError, match="share memory"):
         save_weights(broken, path, settings="abc")
     assert same_weights(load_weights(small(), path, settings="abc")[0], model)
+    assert os.listdir(path.parent) == ["model.safetensors"]
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_weights(path, monkeypatch):
+    model = small()
+    save_weights(model, path)
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match=r"can't write .*model\.safetensors: No space left"):
+            save_weights(small(), path)
+    assert same_weights(load_weights(small(), path)[0], model)
     assert os.listdir(path.parent) == ["model.safetensors"]
 
 

@@ -227,6 +227,18 @@ def test_a_higher_level_gives_a_wider_interval():
     assert sorted(set(widths)) == widths
 
 
+def test_a_ratio_of_means_is_resampled_by_the_same_cells():
+    values = [1.0, 3.0, 2.0, 5.0]
+    assert bootstrap_interval(values, over=[2 * v for v in values]) == (0.5, 0.5)
+    halves = [end / 2 for end in bootstrap_interval(values)]
+    assert bootstrap_interval(values, over=[2.0] * 4) == pytest.approx(halves)
+    # cells (1, 1) and (0, 3): the ratio is 1, 1/4 or 0, with probabilities 1/4, 1/2, 1/4
+    assert bootstrap_interval([1.0, 0.0], over=[1.0, 3.0]) == (0.0, 1.0)
+    assert bootstrap_interval([1.0, 0.0], over=[1.0, 3.0], level=0.4) == (0.25, 0.25)
+    with pytest.raises(ValueError, match="over must have 4 values, one a cell, got 3"):
+        bootstrap_interval(values, over=[1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_values_without_a_mean_are_refused(values):
     with pytest.raises(ValueError, match="values must be finite and at least one, got"):

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,14 +75,14 @@ def test_a_run_that_diverges_is_worse_than_any_other(monkeypatch):
         raise tuning.Diverged
 
     monkeypatch.setattr(tuning, "score", diverge)
-    study = type("Study", (), {"profile": load_profile("digits")})()
+    study = SimpleNamespace(profile=load_profile("digits"))
     lost = rank(mean_score(study, "spotter", {}))
     assert lost > rank(SOUND | {"forget_accuracy": 1.0, "retain_loss": 0.99})
 
 
 def test_a_score_is_the_mean_over_the_tuning_cells(monkeypatch):
     profile = replace(load_profile("digits"), tuning={"cells": ["forget1-seed7", "forget2-seed8"]})
-    study = type("Study", (), {"profile": profile})()
+    study = SimpleNamespace(profile=profile)
     asked = []
 
     def score(study, cell, method, settings):
@@ -92,6 +93,31 @@ def test_a_score_is_the_mean_over_the_tuning_cells(monkeypatch):
     assert mean_score(study, "delete", {"epochs": 3}) == SOUND | {"pra_accuracy": 1.5}
     expected = [(cell, "delete", {"epochs": 3}) for cell in ("forget1-seed7", "forget2-seed8")]
     assert asked == expected
+
+
+def test_one_method_is_tuned_anew_and_the_log_keeps_the_others(tmp_path, monkeypatch):
+    grid = {"a": {"number": [1, 2]}, "b": {"number": [3, 4]}}
+    profile = SimpleNamespace(tuning={"candidates": grid, "cells": ["forget5-seed9"]})
+    monkeypatch.setattr(tuning, "load_profile", lambda name: profile)
+    monkeypatch.setattr(tuning, "Study", lambda profile: SimpleNamespace(profile=profile))
+    monkeypatch.setattr(tuning, "log_path", lambda name: tmp_path / f"{name}.tuning.json")
+    tried = []
+
+    def score(study, method, settings):
+        tried.append((method, settings["number"]))
+        return SOUND | {"pra_accuracy": [0.1, 0.2, 0.4, 0.3, 0.6, 0.5][len(tried) - 1]}
+
+    monkeypatch.setattr(tuning, "mean_score", score)
+    assert tuning.tune("tiny") == {"a": {"number": 1}, "b": {"number": 4}}
+    assert tried == [("a", 1), ("a", 2), ("b", 3), ("b", 4)]
+    before = load_log("tiny")
+    assert [entry["settings"]["number"] for entry in before] == [1, 2, 3, 4]
+
+    assert tuning.tune("tiny", ["a"]) == {"a": {"number": 2}, "b": {"number": 4}}
+    assert tried[4:] == [("a", 1), ("a", 2)]
+    after = load_log("tiny")
+    assert [e for e in after if e["method"] == "b"] == [e for e in before if e["method"] == "b"]
+    assert len(after) == 4
 
 
 def test_candidates_are_all_combinations():

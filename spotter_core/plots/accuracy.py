@@ -80,6 +80,7 @@ def plot_training(
                     style.label if len(terms) == 1 else f"{style.label}: {term.replace('_', ' ')}"
                 )
                 line = {**style.line(), "label": name, "markersize": 3.5}
+                line["markevery"] = max(1, len(values) // 15)
                 if len(terms) > 1:
                     line["linestyle"] = dashes
                 ax.plot(range(1, len(values) + 1), values, **line)

@@ -98,7 +98,7 @@ def draw_curve(
             scale * curve["low"],
             scale * curve["high"],
             color=style.color,
-            alpha=0.13,
+            alpha=0.09,
             lw=0,
         )
     ax.plot(curve[over], scale * curve["mean"], **style.line())

@@ -118,15 +118,10 @@ def plot_relearning_price(
     ax.set(
         xlabel="forget accuracy regained, test images (%), lower is safer",
         ylabel="retain accuracy after the attack (%)\nhigher means a cheaper attack",
-        title=f"k = {shots}; one mark for each α, growing along the path",
+        title=f"k = {shots}, a mark for each α",
         xlim=(-4, 104),
     )
-    corner: dict[str, Any] = {
-        "transform": ax.transAxes,
-        "ha": "right",
-        "va": "top",
-        "fontsize": 8.5,
-    }
-    ax.text(0.99, 0.98, "the attacker's goal", color=QUIET, style="italic", **corner)
+    corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": 8.5}
+    ax.text(1.0, 1.02, "the attacker's goal ↗", color=QUIET, style="italic", **corner)
     legend_of(methods, ax)
     return ax

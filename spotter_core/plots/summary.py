@@ -21,9 +21,9 @@ from spotter_core.plots.frames import (
 from spotter_core.plots.style import QUIET, YARDSTICKS, look
 
 SYMBOLS = {
-    "lambda_1": "λ₁, weight of forgetting against protecting",
+    "lambda_1": "λ₁, forgetting against protecting",
     "lambda_2": "λ₂, weight of dispersion",
-    "neighborhood.epsilon": "ε of the training neighborhood (pixel units)",
+    "neighborhood.epsilon": "training ε (pixel units)",
 }
 TRADED = (
     ("over_unlearning", "forget/test", 1.0, "OU@ε (nats)\nlower is better"),
