@@ -114,6 +114,7 @@ FOREIGN = {
     "a list": b"[1, 2]",
     "a number": b"7",
     "another format": b'{"format": "their-rows"}',
+    "an older format": {"format": "spotter-rows-0"},
     "other columns": {"columns": ["a"], "rows": []},
     "a short row": {"rows": [[1, 2]]},
     "no rows": {"rows": None},
@@ -218,6 +219,7 @@ def test_an_interval_depends_on_its_seed_alone():
 def test_an_interval_has_the_exact_quantiles_for_two_values():
     # means are 0, 0.5, 1 with probabilities 1/4, 1/2, 1/4
     assert bootstrap_interval([0.0, 1.0], level=0.95) == (0.0, 1.0)
+    assert bootstrap_interval([0.0, 1.0], level=0.6) == (0.0, 1.0)
     assert bootstrap_interval([0.0, 1.0], level=0.4) == (0.5, 0.5)
 
 
