@@ -75,7 +75,8 @@ def plot_embedding(
         ax.set(xticks=[], yticks=[], xlabel="", aspect="equal")
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color("#BBBBBB")
-    axes[0].legend(loc="lower left", fontsize=8, handletextpad=0.2, borderpad=0.2)
+    marks = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(*marks, loc="outside lower center", ncols=4, handletextpad=0.2)
     axes[0].set_ylabel(
         "common embedding\n(no unit; distances only rough)", color=QUIET, fontsize=8.5
     )
