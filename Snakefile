@@ -12,11 +12,12 @@ comments and text count for nothing, outputs saved into a notebook neither.
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.profiles import load_profile
-from spotter_core.files import settings_hash
+from spotter_core.files import content_hash, settings_hash
 from spotter_core.sources import notebook_fingerprint
 
 config.setdefault("profile", "digits")
@@ -27,7 +28,9 @@ except ValueError as error:
 RUN = f"runs/{PROFILE.name}"
 FIGURES = f"figures/{PROFILE.name}"
 CELLS = [str(cell) for cell in PROFILE.cells]
-SETTINGS = settings_hash(Path(f"profiles/{PROFILE.name}.yaml").read_text())
+# How a study is divided among jobs changes nothing that is made.
+MEANING = {k: v for k, v in asdict(PROFILE).items() if k not in ("jobs", "minutes")}
+TUNING_LOG = Path(f"profiles/{PROFILE.name}.tuning.json")
 
 # A notebook and those whose models or rows it needs. Where a notebook's cells are divided among
 # jobs, one job more runs over all of them once they are there, and draws.
@@ -91,6 +94,19 @@ def parameters(wildcards):
     return " ".join(f"-p {name} '{json.dumps(value)}'" for name, value in values.items())
 
 
+def settings_of(wildcards):
+    """What a job depends on besides code: the profile, and for notebook 02 how it was tuned."""
+    if wildcards.notebook == "02_unlearn" and TUNING_LOG.is_file():
+        return settings_hash([MEANING, content_hash(TUNING_LOG)])
+    return settings_hash(MEANING)
+
+
+onsuccess:
+    claims = Path(FIGURES) / "08_claims.md"
+    if claims.is_file():
+        print(claims.read_text(encoding="utf-8"))
+
+
 wildcard_constraints:
     notebook="|".join(NEEDS),
     job=r"all|part\d+",
@@ -113,7 +129,7 @@ rule notebook:
         text=RUN + "/jobs/{notebook}/{job}.log",
     params:
         code=lambda w: notebook_fingerprint(Path(f"notebooks/{w.notebook}.ipynb")),
-        settings=SETTINGS,
+        settings=settings_of,
         parameters=parameters,
     threads: PROFILE.threads
     priority: lambda w: URGENT.get(w.notebook, 0)

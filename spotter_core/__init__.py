@@ -7,14 +7,15 @@ The layers, bottom to top; a file imports only from layers below its own:
 1. ``divergence`` ``architectures`` ``folders`` ``profiles`` ``results`` ``execute`` -- distances in
    log space; networks; pictures decoded; a study's settings; rows of numbers; a notebook executed.
 2. ``losses`` ``data`` ``models`` -- what is trained, on what, by which loss.
-3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` -- what "near" means; fitting; OU@epsilon and
-   friends; a study in the plane.
-4. ``methods`` ``attacks`` ``slices`` ``embedding`` -- how a class is unlearned, how it is brought
-   back; planes and maps to be looked at.
-5. ``study`` -- the cells of a study and what is made of them.
-6. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
-7. ``plots`` -- pictures drawn from numbers.
-8. ``notebooks`` -- how a notebook starts, and what it leaves.
+3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``checkpoints`` -- what "near" means; fitting;
+   OU@epsilon and friends; a study in the plane; weights on disk.
+4. ``methods`` ``attacks`` ``slices`` ``embedding`` ``published`` -- how a class is unlearned, how
+   it is brought back; planes and maps to be looked at; the published code's perturbation.
+5. ``settings`` -- what the words of a profile mean.
+6. ``study`` -- the cells of a study and what is made of them.
+7. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
+8. ``plots`` -- pictures drawn from numbers.
+9. ``notebooks`` -- how a notebook starts, and what it leaves.
 
 Importing this package imports nothing else.
 """

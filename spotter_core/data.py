@@ -3,6 +3,7 @@
 Layer 2: images are decoded once, kept as bytes, moved to a device once; no loader processes.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from spotter_core._checks import check_forget_classes, check_labels
+from spotter_core._checks import check_forget_classes, check_labels, check_unit_images
 from spotter_core.folders import read_image_folder
 from spotter_core.runtime import seeded_generator
 
@@ -28,6 +29,8 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         check_labels(self.labels, len(self.images))
+        if self.images.is_floating_point() and len(self.images):
+            check_unit_images(self.images)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,6 +74,15 @@ class Dataset:
         pixels = self.train.pixels()
         dims = [d for d in range(pixels.ndim) if d != 1]
         return pixels.mean(dims).tolist(), pixels.std(dims).clamp_min(1e-3).tolist()
+
+    def digest(self) -> str:
+        """Return 12 hex digits of all images and labels, part by part."""
+        found = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for values in (part.images, part.labels):
+                found.update(str((values.dtype, tuple(values.shape))).encode())
+                found.update(values.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:12]
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the data set with all its parts on ``device``."""

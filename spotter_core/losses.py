@@ -3,13 +3,20 @@
 Layer 2: tensors in, tensors out. No model is called here, no retained sample is asked for.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from spotter_core._checks import check_choice, check_fraction, check_labels, check_same_shape
+from spotter_core._checks import (
+    check_choice,
+    check_forget_classes,
+    check_fraction,
+    check_labels,
+    check_same_shape,
+)
 from spotter_core.divergence import kl_divergence, masked_log_softmax
 
 Reduction = Literal["mean", "sum", "none"]
@@ -141,7 +148,8 @@ class SpotterLoss(nn.Module):
         check_fraction(lambda_1=lambda_1)
         if not lambda_2 >= 0.0:
             raise ValueError(f"lambda_2 must be at least 0, got {lambda_2}")
-        self.forget_classes = tuple(int(c) for c in forget_classes)
+        # how many classes there are is known when logits come; until then what can be is checked
+        self.forget_classes = check_forget_classes(forget_classes, sys.maxsize)
         self.lambda_1 = lambda_1
         self.lambda_2 = lambda_2
         self.base_loss: BaseLoss = base_loss or self.distil

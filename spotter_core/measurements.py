@@ -1,6 +1,6 @@
 """What is measured of a cell: one function a blind spot, models in, rows out.
 
-Layer 6. Every function takes (study, cell, methods), measures all models on the same points with
+Layer 7. Every function takes (study, cell, methods), measures all models on the same points with
 the same attacks, and returns rows; ``Study.measured`` keeps them.
 """
 
@@ -22,7 +22,8 @@ from spotter_core.metrics import (
 from spotter_core.models import Classifier
 from spotter_core.profiles import Cell
 from spotter_core.results import Row
-from spotter_core.study import Near, Study, scaled
+from spotter_core.settings import scaled
+from spotter_core.study import Near, Study
 from spotter_core.training import predict
 
 SPLITS = tuple(

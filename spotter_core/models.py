@@ -6,16 +6,12 @@ Layer 2: ``forward(x) == head(features(x))``; images in [0, 1] come in, normalis
 import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Generator, Tensor, nn
 
 from spotter_core._checks import check_choice, check_positive
 from spotter_core.architectures import MLP, ResNet18, SmallCNN
-from spotter_core.files import atomic_path
 from spotter_core.runtime import global_seed_from
 
 ARCHITECTURES: dict[str, type[MLP | SmallCNN | ResNet18]] = {
@@ -218,53 +214,3 @@ def wrap(module: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> C
     setattr(parent, attribute, HeadInput())
     backbone.register_forward_hook(check_ends_in_head)
     return Classifier(backbone, head, mean=mean, std=std)
-
-
-def save_weights(model: Classifier, path: Path, *, settings: str = "", record: str = "") -> None:
-    """Write the weights as safetensors, whole or not at all.
-
-    Args:
-        model: Whose weights to write.
-        path: File to write.
-        settings: Identifies what made them; checked by :func:`load_weights`.
-        record: Any text to be kept in the same file, so that the two can't part.
-    """
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    data = save(tensors, metadata={"settings": settings, "record": record})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)  # save_file() would hide a full disk in an error of its own
-
-
-def load_weights(
-    model: Classifier, path: Path, *, settings: str | None = None
-) -> tuple[Classifier, str]:
-    """Return a copy of ``model`` with the weights at ``path``, and the record kept with them.
-
-    No code in the file is ever run.
-
-    Raises:
-        ValueError: If the file is no safetensors file, is cut short, belongs to another
-            architecture, or was made with other settings than ``settings``.
-    """
-    advice = "delete it to have it made anew"
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"checkpoint {path} can't be read ({error}): {advice}") from error
-    if settings is not None and metadata.get("settings") != settings:
-        raise ValueError(
-            f"checkpoint {path} was made with settings {metadata.get('settings')!r}, "
-            f"expected {settings!r}: {advice}"
-        )
-    loaded = copy.deepcopy(model)
-    try:
-        loaded.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(
-            f"checkpoint {path} belongs to another architecture: {error}; {advice}"
-        ) from error
-    return loaded, metadata.get("record", "")

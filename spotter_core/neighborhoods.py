@@ -6,8 +6,8 @@ in pixel units; the ball and the box are asserted on what is returned, not belie
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -209,85 +209,3 @@ class BoundaryNeighborhood:
             step = sign * self.step * image_gradient(model, near, targets).sign()
             near = torch.minimum(torch.maximum(near + step, low), high).clamp(0.0, 1.0)
         return assert_ball(images, near, self.epsilon)
-
-
-@dataclass(frozen=True)
-class PublishedNeighborhood:
-    """The published code's perturbation, for comparison with published numbers only.
-
-    It normalises first, then clamps every step to [0, 1] *in normalised space*, which cuts off most
-    dark and bright pixels: what comes out is in no ball around the images. PGD moves away from the
-    runner-up. Returned in pixel units, so that any model here can be asked about it.
-
-    References:
-        Code of Ha et al. (2025); epsilon 0.03, step 0.01, 3 steps, or Gaussian 0.01, all in
-        normalised units.
-    """
-
-    noise: Literal["pgd", "gaussian"] = "pgd"
-    epsilon: float = 0.03
-    step: float = 0.01
-    steps: int = 3
-    sigma: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_positive(epsilon=self.epsilon, step=self.step, steps=self.steps, sigma=self.sigma)
-        check_choice("noise", self.noise, ("pgd", "gaussian"))
-
-    def __call__(
-        self,
-        model: Classifier,
-        images: Tensor,
-        labels: Tensor,
-        forget_classes: Sequence[int],
-        *,
-        generator: Generator,
-    ) -> Tensor:
-        """Return one perturbed copy of every image, in [0, 1] but in no ball."""
-        check_unit_images(images)
-        check_labels(labels, len(images))
-        shape = (-1,) + (1,) * (images.ndim - 2)
-        mean, std = model.mean.view(shape), model.std.view(shape)
-        clean = (images - mean) / std
-        if self.noise == "gaussian":
-            near = clean + gaussian_noise(clean, self.sigma, generator)
-        else:
-            # its target: the likeliest class but the label, be it a forget class, too
-            others = logits_of(model, images).scatter(1, labels[:, None], -torch.inf)
-            targets = others.argmax(dim=1)
-            near = (clean + uniform_noise(clean, self.epsilon, generator)).clamp(0.0, 1.0)
-            for _ in range(self.steps):
-                # d/d(normalised) has the sign of d/d(pixel): std is positive
-                gradient = image_gradient(model, near * std + mean, targets)
-                near = near + self.step * gradient.sign()
-                near = torch.minimum(
-                    torch.maximum(near, clean - self.epsilon), clean + self.epsilon
-                )
-                near = near.clamp(0.0, 1.0)
-        return (near.clamp(0.0, 1.0) * std + mean).clamp(0.0, 1.0)
-
-
-KINDS: dict[str, type[Any]] = {
-    "uniform": UniformNeighborhood,
-    "gaussian": GaussianNeighborhood,
-    "boundary": BoundaryNeighborhood,
-    "published": PublishedNeighborhood,
-}
-
-
-def build_neighborhood(kind: str, **settings: Any) -> Neighborhood:
-    """Return the neighborhood of that kind, as a profile or a notebook names it.
-
-    Args:
-        kind: ``"uniform"``, ``"gaussian"``, ``"boundary"`` or ``"published"``.
-        **settings: Fields of the class.
-
-    Raises:
-        ValueError: If the kind or a setting is unknown.
-    """
-    check_choice("kind", kind, KINDS)
-    known = [f.name for f in fields(KINDS[kind])]
-    if unknown := sorted(set(settings) - set(known)):
-        raise ValueError(f"neighborhood {kind!r} has no setting {unknown}; it has {known}")
-    neighborhood: Neighborhood = KINDS[kind](**settings)
-    return neighborhood

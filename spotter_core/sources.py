@@ -6,9 +6,13 @@ do a notebook's text and its outputs.
 
 import ast
 import hashlib
+import inspect
 import json
+import textwrap
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "spotter_core"
 ROOT = Path(__file__).resolve().parent
@@ -80,6 +84,12 @@ def code_fingerprint(*modules: str) -> str:
     closure = sorted(frozenset().union(*map(module_closure, modules)))
     text = "".join(f"{module} {module_digest(module)}\n" for module in closure)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def function_digest(*functions: Callable[..., Any]) -> str:
+    """Return 12 hex digits of the code of single functions, without what they call."""
+    trees = [without_docstrings(textwrap.dedent(inspect.getsource(f))) for f in functions]
+    return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:12]
 
 
 def notebook_code(path: Path) -> str:

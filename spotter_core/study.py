@@ -1,6 +1,6 @@
 """A study's cells, and what is made of each: models, predictions, neighborhoods, rows.
 
-Layer 5. A cell is (forget classes, seed) of a profile, the unit of work and of resuming. Whatever
+Layer 6. A cell is (forget classes, seed) of a profile, the unit of work and of resuming. Whatever
 is asked for is loaded if it was made before by the same code with the same settings, else made now
 and written whole; so it does not matter who asks first, in which order, or who was killed.
 """
@@ -8,29 +8,37 @@ and written whole; so it does not matter who asks first, in which order, or who 
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from spotter_core.attacks import PrototypeSweep
+from spotter_core.checkpoints import load_weights, save_weights
 from spotter_core.data import Dataset, ForgetSplit, ImageSet, load_dataset
 from spotter_core.files import project_root, settings_hash
-from spotter_core.methods import ForgetOnlyMethod, RetainMethod, Unlearned, find_method
-from spotter_core.methods.retrain import Retrain
-from spotter_core.models import Classifier, build_model, load_weights, save_weights
-from spotter_core.neighborhoods import Neighborhood, build_neighborhood
+from spotter_core.methods import ForgetOnlyMethod, RetainMethod, unlearn
+from spotter_core.models import Classifier, build_model
+from spotter_core.neighborhoods import Neighborhood
 from spotter_core.profiles import Cell, Profile, load_profile
 from spotter_core.results import Row, load_about, load_rows, save_rows
 from spotter_core.runtime import describe_run, pick_device, seeded_generator
-from spotter_core.sources import code_fingerprint
+from spotter_core.settings import (
+    configured_method,
+    configured_neighborhood,
+    configured_sweep,
+)
+from spotter_core.sources import code_fingerprint, function_digest
 from spotter_core.training import Predictions, Recipe, fit, predict
 
 log = logging.getLogger(__name__)
+UNLEARNING = function_digest(unlearn)
+"""How a method is run belongs to what made a model."""
 
 
 @dataclass(frozen=True)
@@ -103,41 +111,18 @@ class Study:
         return f"{self.profile.model['name']}-{self.profile.model['width']}"
 
     def method(self, name: str, **settings: Any) -> ForgetOnlyMethod | RetainMethod:
-        """Return a method with the profile's settings, then with ``settings`` over them.
-
-        Raises:
-            ValueError: If the method is not in the profile, or a setting is unknown.
-        """
-        if name not in self.profile.methods:
-            raise ValueError(
-                f"method {name!r} is not in profile {self.profile.name!r}; "
-                f"it has {', '.join(self.profile.methods)}"
-            )
-        ready = {**self.profile.methods[name], **settings}
-        if isinstance(ready.get("neighborhood"), Mapping):
-            ready["neighborhood"] = build_neighborhood(**ready["neighborhood"])
-        method = find_method(name)
-        if isinstance(method, Retrain):  # the oracle is trained as the original was
-            ready["recipe"] = self.recipe
-        return method.with_settings(**ready)
+        """Return a method with the profile's settings, then with ``settings`` over them."""
+        return configured_method(self.profile, name, **settings)
 
     def neighborhood(self, name: str) -> Neighborhood:
         """Return a neighborhood of the profile by its name there."""
-        if name not in self.profile.neighborhoods:
-            raise ValueError(
-                f"neighborhood {name!r} is not in profile {self.profile.name!r}; "
-                f"it has {', '.join(self.profile.neighborhoods)}"
-            )
-        return build_neighborhood(**self.profile.neighborhoods[name])
+        return configured_neighborhood(self.profile, name)
 
     def sweep(self, **settings: Any) -> PrototypeSweep:
         """Return the profile's grid of attacks, the same for every model."""
-        p = self.profile
-        return PrototypeSweep(
-            shots=p.shots, alphas=p.alphas, seeds=tuple(range(p.supports)), **settings
-        )
+        return configured_sweep(self.profile, **settings)
 
-    def ablated(self, cells: Sequence[Cell]) -> list[Cell]:
+    def ablation_cells(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells that notebook 07 makes more models of: the profile's ablation seeds."""
         seeds = self.profile.ablation_seeds
         return [cell for cell in cells if cell.seed in seeds] or list(cells)
@@ -157,11 +142,8 @@ class Study:
     # --- models ---------------------------------------------------------------------------------
 
     def fingerprint(self, cell: Cell, method: str, **settings: Any) -> str:
-        """Return what identifies a model: data, architecture, settings, seed and code."""
-        profile = self.profile
-        base = [profile.dataset, profile.size, profile.model, asdict(self.recipe), cell.seed]
-        code = code_fingerprint("spotter_core.training")
-        original = settings_hash(["original", base, code])
+        """Return what identifies a model: data, architecture, settings, seed, code, torch."""
+        original = settings_hash(["original", cell.seed, *self._basis])
         if method == "original":
             return original
         unlearner = self.method(method, **settings)
@@ -169,6 +151,19 @@ class Study:
         if base_method := getattr(unlearner, "base", None):
             modules.append(type(base_method).__module__)
         return settings_hash([original, cell.forget, repr(unlearner), code_fingerprint(*modules)])
+
+    @cached_property
+    def _basis(self) -> list[Any]:
+        """What every model of the study depends on besides its seed and its method."""
+        blank = type(self).__dict__["blank"].func
+        return [
+            self.dataset.digest(),
+            self.profile.model,
+            asdict(self.recipe),
+            code_fingerprint("spotter_core.training"),
+            [function_digest(Study._make, blank), UNLEARNING],
+            [torch.__version__, self.device.type, self.profile.threads],
+        ]
 
     def path(self, cell: Cell, method: str, **settings: Any) -> Path:
         """Return where a model lies; originals are shared by the cells of a seed."""
@@ -208,19 +203,25 @@ class Study:
     def _make(
         self, cell: Cell, method: str, settings: dict[str, Any], path: str, fingerprint: str
     ) -> Made:
-        start = time.perf_counter()
         generator = seeded_generator(self.profile.dataset, cell.seed, method)
-        if method == "original":
-            blank = self.blank.fresh(generator)
-            fitted = fit(blank, self.dataset.train, recipe=self.recipe, generator=generator)
-            record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
-            model = fitted.model
-        else:
-            original, split = self.model(cell, "original"), self.split(cell)
-            start = time.perf_counter()
-            result = unlearn(self.method(method, **settings), original, split, generator)
-            record = {"history": result.history, "reads": result.reads, "notes": result.notes}
-            model = result.model
+        original = None if method == "original" else self.model(cell, "original")
+        start = time.perf_counter()
+        with tqdm(desc=f"{cell} {method}", unit="epoch", leave=False) as bar:
+            if original is None:
+                fitted = fit(
+                    self.blank.fresh(generator),
+                    self.dataset.train,
+                    recipe=self.recipe,
+                    generator=generator,
+                    watch=lambda *_: bar.update(),
+                )
+                record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
+                model = fitted.model
+            else:
+                chosen, split = self.method(method, **settings), self.split(cell)
+                result = unlearn(chosen, original, split, generator, lambda *_: bar.update())
+                record = {"history": result.history, "reads": result.reads, "notes": result.notes}
+                model = result.model
         record["seconds"] = round(time.perf_counter() - start, 3)
         save_weights(model, Path(path), settings=fingerprint, record=json.dumps(record))
         return Made(model, record)
@@ -308,27 +309,3 @@ class Study:
         p = self.profile
         near = [p.label, list(p.neighborhoods.items()), p.curves, p.epsilons]  # the order counts
         return [*near, p.shots, p.alphas, p.supports, p.attacks, p.ablation]
-
-
-def unlearn(
-    method: ForgetOnlyMethod | RetainMethod,
-    original: Classifier,
-    split: ForgetSplit,
-    generator: torch.Generator,
-) -> Unlearned:
-    """Run a method on a split; one that forgets from forget samples is handed nothing else."""
-    forget, classes = split.forget.train, split.forget_classes
-    if isinstance(method, ForgetOnlyMethod):
-        return method(original, forget, forget_classes=classes, generator=generator)
-    retain = split.retain.train
-    return method(original, forget, retain=retain, forget_classes=classes, generator=generator)
-
-
-def scaled(neighborhood: Neighborhood, epsilon: float) -> Neighborhood:
-    """Return the neighborhood at another radius, its step scaled with it."""
-    if hasattr(neighborhood, "sigma") and not hasattr(neighborhood, "epsilon"):
-        return replace(neighborhood, sigma=epsilon)  # type: ignore[type-var]
-    if hasattr(neighborhood, "step"):
-        step = neighborhood.step * (epsilon / neighborhood.epsilon)  # type: ignore[attr-defined]
-        return replace(neighborhood, epsilon=epsilon, step=step)  # type: ignore[type-var]
-    return replace(neighborhood, epsilon=epsilon)  # type: ignore[type-var]

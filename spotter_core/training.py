@@ -17,8 +17,8 @@ from spotter_core.data import ImageSet
 from spotter_core.models import Classifier
 from spotter_core.runtime import evaluating, global_seed_from
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
+Watch = Callable[[int, Classifier, dict[str, float]], None]
+"""Called after every epoch with (epochs done, the network, mean losses of the epoch)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def fit(
     *,
     recipe: Recipe | None = None,
     generator: Generator,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Fitted:
     """Train a copy of ``model`` on ``train`` by cross-entropy; ``model`` is left as it is.
 
@@ -71,7 +71,7 @@ def fit(
         train: Samples, on the same device.
         recipe: Epochs, batch size, learning rate.
         generator: Order of the samples, and dropout where the network has it.
-        progress: Called after every epoch.
+        watch: Called after every epoch.
 
     Raises:
         Diverged: If the loss becomes NaN or infinite.
@@ -108,8 +108,8 @@ def fit(
                     f"training loss became {total.item()} in epoch {epoch + 1} of {recipe.epochs}: "
                     f"lower learning_rate (it is {recipe.learning_rate})"
                 )
-            if progress is not None:
-                progress(epoch + 1, recipe.epochs)
+            if watch is not None:
+                watch(epoch + 1, fitted.model, {"loss": fitted.losses[-1]})
     fitted.model.eval()
     return fitted
 

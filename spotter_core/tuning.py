@@ -1,6 +1,6 @@
 """How the settings of a profile's methods are chosen: one rule, the same budget, no test image.
 
-Layer 6. The rule, for every method alike, on the *validation* images of cells whose forget class
+Layer 7. The rule, for every method alike, on the *validation* images of cells whose forget class
 and seed are not reported:
 
 1. A candidate is *sound* if forget accuracy is at most 1 % and retain accuracy within one point of
@@ -25,10 +25,11 @@ from typing import Any
 from tqdm import tqdm
 
 from spotter_core.files import write_text_atomically
+from spotter_core.methods import unlearn
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.profiles import Cell, Profile, load_profile, profiles_folder
 from spotter_core.runtime import describe_run, seeded_generator
-from spotter_core.study import Study, unlearn
+from spotter_core.study import Study
 from spotter_core.training import Diverged, predict
 
 FORGET_AT_MOST = 0.01

@@ -1,12 +1,5 @@
-import errno
-import math
-import os
-import pickle
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Generator, nn
 from torch.nn import functional as F
 from torchvision import models as zoo
@@ -17,8 +10,6 @@ from spotter_core.models import (
     ARCHITECTURES,
     Classifier,
     build_model,
-    load_weights,
-    save_weights,
     wrap,
 )
 
@@ -277,119 +268,3 @@ def test_a_network_that_does_not_end_in_its_last_linear_layer_is_refused_when_us
 def test_a_wrapped_network_can_not_be_made_fresh():
     with pytest.raises(ValueError, match=r"was wrapped and can't be initialised anew"):
         wrap(nn.Linear(12, 5), mean=MEAN, std=STD).fresh(seeded())
-
-
-# --- on disk --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "deep" / "model.safetensors"
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_weights_come_back_as_they_were_with_their_record(name, path, unchanged):
-    settings = {"num_classes": 3, "width": 4, "input_shape": (3, 8, 8)}
-    model = build_model(name, **settings, generator=seeded(1))
-    model(torch.rand(4, 3, 8, 8)).sum()  # moves the running statistics of batch norm
-    other = build_model(name, **settings, generator=seeded(2))
-    with unchanged(model), unchanged(other):
-        save_weights(model, path, settings="abc", record='{"ε": 1}')
-        loaded, record = load_weights(other, path, settings="abc")
-    assert record == '{"ε": 1}'
-    assert same_weights(loaded, model)
-    assert not same_weights(other, model)
-    assert os.listdir(path.parent) == ["model.safetensors"]
-
-
-def test_weights_of_a_wrapped_network_come_back(path):
-    model, other = (wrap(Own(bias=False), mean=MEAN, std=STD) for _ in range(2))
-    save_weights(model, path)
-    loaded, record = load_weights(other, path)
-    assert same_weights(loaded, model)
-    assert record == ""
-
-
-def small(width=4, num_classes=3):
-    return build_model("mlp", num_classes=num_classes, width=width, input_shape=(3, 2, 2))
-
-
-@pytest.mark.parametrize("kept", [0, 7, 100, -1])
-def test_a_file_cut_short_is_an_error_that_says_what_to_do(path, kept):
-    save_weights(small(), path)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"model\.safetensors can't be read .*: delete it"):
-        load_weights(small(), path)
-
-
-def test_a_pickle_is_refused_and_never_run(path, tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (os.mkdir, (str(tmp_path / "ran"),))
-
-    path.parent.mkdir()
-    path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match="can't be read"):
-        load_weights(small(), path)
-    torch.save(small().state_dict(), path)
-    with pytest.raises(ValueError, match="can't be read"):
-        load_weights(small(), path)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("other", [small(width=5), small(num_classes=4)])
-def test_weights_of_another_architecture_are_refused(path, other, unchanged):
-    save_weights(small(), path)
-    with unchanged(other), pytest.raises(ValueError, match="belongs to another architecture"):
-        load_weights(other, path)
-
-
-def test_weights_made_with_other_settings_are_refused(path):
-    save_weights(small(), path, settings="abc")
-    with pytest.raises(ValueError, match="made with settings 'abc', expected 'abd': delete it"):
-        load_weights(small(), path, settings="abd")
-    load_weights(small(), path)  # who does not ask is not refused
-
-
-def test_a_foreign_file_with_the_right_names_has_no_settings(path):
-    path.parent.mkdir()
-    save_file(small().state_dict(), path)
-    with pytest.raises(ValueError, match="made with settings None, expected 'abc'"):
-        load_weights(small(), path, settings="abc")
-
-
-def test_a_file_that_is_not_there_is_an_error_with_its_name(path):
-    with pytest.raises(ValueError, match=r"model\.safetensors can't be read"):
-        load_weights(small(), path)
-
-
-def test_a_failed_save_leaves_the_old_weights(path):
-    model, broken = small(), small()
-    save_weights(model, path, settings="abc")
-    broken.head.twin = broken.head.weight  # shares its memory, which safetensors refuses
-    with pytest.raises(RuntimeError, match="share memory"):
-        save_weights(broken, path, settings="abc")
-    assert same_weights(load_weights(small(), path, settings="abc")[0], model)
-    assert os.listdir(path.parent) == ["model.safetensors"]
-
-
-def test_a_full_disk_is_a_clear_error_and_leaves_the_old_weights(path, monkeypatch):
-    model = small()
-    save_weights(model, path)
-
-    def full(self, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OSError, match=r"can't write .*model\.safetensors: No space left"):
-            save_weights(small(), path)
-    assert same_weights(load_weights(small(), path)[0], model)
-    assert os.listdir(path.parent) == ["model.safetensors"]
-
-
-def test_weights_that_are_not_finite_survive_so_that_a_diverged_run_can_be_looked_at(path):
-    model = small()
-    model.head.bias.data[0] = math.nan
-    save_weights(model, path)
-    assert load_weights(small(), path)[0].head.bias[0].isnan()

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from spotter_core.claims import claims_table, judge, main_table, to_markdown
+from spotter_core.metrics import accuracy
 from spotter_core.plots import look
 from spotter_core.results import load_rows, to_frame
+from spotter_core.training import predict
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,6 +23,15 @@ def test_the_tables_are_computed_from_the_committed_rows():
     table["method"] = [look(method).label for method in table["method"]]
     for markdown in (to_markdown(claims_table(judge(committed()))), to_markdown(table)):
         assert markdown in README
+
+
+def test_the_example_forgets_and_keeps_the_rest():
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1], names)
+    split = names["split"]
+    for side, low, high in ((split.forget.test, 0.0, 0.0), (split.retain.test, 0.95, 1.0)):
+        logits = predict(names["unlearned"], side.images).logits
+        assert low <= accuracy(logits, side.labels) <= high
 
 
 def test_the_tables_beside_the_rows_are_the_same():

@@ -16,18 +16,14 @@ import torch
 
 from spotter_core import measurements
 from spotter_core import study as study_module
+from spotter_core.checkpoints import save_weights
 from spotter_core.data import ForbiddenSet
-from spotter_core.methods import METHODS, ForgetOnlyMethod
-from spotter_core.models import build_model, save_weights
-from spotter_core.neighborhoods import (
-    BoundaryNeighborhood,
-    GaussianNeighborhood,
-    PublishedNeighborhood,
-    UniformNeighborhood,
-)
+from spotter_core.methods import METHODS, ForgetOnlyMethod, unlearn
+from spotter_core.models import build_model
 from spotter_core.profiles import Cell, Profile
 from spotter_core.runtime import seeded_generator
-from spotter_core.study import Study, scaled, unlearn
+from spotter_core.settings import scaled
+from spotter_core.study import Study
 from spotter_core.training import predict
 
 CELL, OTHER = Cell((3,), 0), Cell((0, 7), 0)
@@ -238,7 +234,8 @@ def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog,
     ("changes", "anew"),
     [
         ({}, []),
-        ({"label": "Other", "threads": 2, "seeds": (0, 1), "shots": (2,)}, []),
+        ({"label": "Other", "minutes": 2, "seeds": (0, 1), "shots": (2,)}, []),
+        ({"threads": 2}, MODELS),  # sums in another order
         (
             {"methods": TINY.methods | {"neggrad": {"epochs": 1, "batch_size": 64}}},
             ["neggrad"],
@@ -426,27 +423,6 @@ def test_records_and_rows_say_what_was_read(finished):
 
 
 # --- near -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("small", "large"),
-    [
-        (UniformNeighborhood(epsilon=0.125), UniformNeighborhood(epsilon=0.5)),
-        (GaussianNeighborhood(sigma=0.125), GaussianNeighborhood(sigma=0.5)),
-        (
-            BoundaryNeighborhood(epsilon=0.125, step=0.05, steps=4, direction="away"),
-            BoundaryNeighborhood(epsilon=0.5, step=0.2, steps=4, direction="away"),
-        ),
-        (
-            PublishedNeighborhood(epsilon=0.125, step=0.05, sigma=0.3),
-            PublishedNeighborhood(epsilon=0.5, step=0.2, sigma=0.3),
-        ),
-    ],
-    ids=repr,
-)
-def test_a_neighborhood_is_scaled_with_its_step(small, large):
-    assert scaled(small, 0.5) == large
-    assert scaled(small, 0.125) == small
 
 
 def test_near_points_are_computed_once_and_are_the_same_in_every_study(finished, monkeypatch):

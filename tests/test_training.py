@@ -108,10 +108,16 @@ def test_fit_takes_bytes_as_well_as_floats(model, samples):
     assert torch.equal(weights(runs[0].model), weights(runs[1].model))
 
 
-def test_progress_is_called_after_every_epoch(model, samples):
+def test_a_watcher_is_called_after_every_epoch_with_the_network_and_its_loss(model, samples):
     seen = []
-    fit(model, samples, recipe=RECIPE, generator=seeded(), progress=lambda *at: seen.append(at))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    def watch(*at):
+        seen.append(at)
+
+    fitted = fit(model, samples, recipe=RECIPE, generator=seeded(), watch=watch)
+    assert [epoch for epoch, _, _ in seen] == [1, 2, 3]
+    assert all(network is fitted.model for _, network, _ in seen)
+    assert [losses["loss"] for _, _, losses in seen] == fitted.losses
 
 
 def test_a_loss_that_is_not_finite_is_an_error_that_names_the_learning_rate(

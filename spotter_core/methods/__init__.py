@@ -6,7 +6,11 @@ Layer 4. ``METHODS["spotter"](original, forget)`` returns an :class:`Unlearned` 
 """
 
 from dataclasses import replace
+from typing import Any
 
+from torch import Generator
+
+from spotter_core.data import ForgetSplit
 from spotter_core.methods._base import ForgetOnlyMethod, Method, RetainMethod, Unlearned
 from spotter_core.methods.boundary_shrink import BoundaryShrink
 from spotter_core.methods.delete import Delete
@@ -15,6 +19,8 @@ from spotter_core.methods.neggrad import NegGrad
 from spotter_core.methods.random_label import RandomLabel
 from spotter_core.methods.retrain import Retrain
 from spotter_core.methods.spotter import Spotter
+from spotter_core.models import Classifier
+from spotter_core.training import Watch
 
 _ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
     Retrain(),
@@ -45,6 +51,24 @@ def find_method(name: str) -> ForgetOnlyMethod | RetainMethod:
     return METHODS[name]
 
 
+def unlearn(
+    method: ForgetOnlyMethod | RetainMethod,
+    original: Classifier,
+    split: ForgetSplit,
+    generator: Generator,
+    watch: Watch | None = None,
+) -> Unlearned:
+    """Run a method on a split; one that forgets from forget samples is handed nothing else."""
+    options: dict[str, Any] = {
+        "forget_classes": split.forget_classes,
+        "generator": generator,
+        "watch": watch,
+    }
+    if not isinstance(method, ForgetOnlyMethod):
+        options["retain"] = split.retain.train
+    return method(original, split.forget.train, **options)
+
+
 __all__ = [
     "METHODS",
     "ForgetOnlyMethod",
@@ -52,4 +76,5 @@ __all__ = [
     "RetainMethod",
     "Unlearned",
     "find_method",
+    "unlearn",
 ]

@@ -16,11 +16,9 @@ from torch import Generator, Tensor
 from spotter_core._checks import NotFinite, check_forget_classes, check_positive
 from spotter_core.data import ImageSet
 from spotter_core.models import Classifier
-from spotter_core.training import Diverged
+from spotter_core.training import Diverged, Watch
 
 Reads = Literal["forget", "retain", "both"]
-Watch = Callable[[int, Classifier, dict[str, float]], None]
-"""Called after every epoch with (epochs done, the student, mean losses of the epoch)."""
 BatchLoss = Callable[[Classifier, Tensor], dict[str, Tensor]]
 """(student, indices of a batch) -> named scalar losses, the one to descend under ``"loss"``."""
 

@@ -9,9 +9,10 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import RetainMethod, Unlearned, Watch, forgotten_classes
+from spotter_core.methods._base import RetainMethod, Unlearned, forgotten_classes
 from spotter_core.models import Classifier
 from spotter_core.runtime import global_seed_from
+from spotter_core.training import Watch
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import ClassVar
 from torch import Generator
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import RetainMethod, Unlearned, Watch, forgotten_classes
+from spotter_core.methods._base import RetainMethod, Unlearned, forgotten_classes
 from spotter_core.models import Classifier
-from spotter_core.training import Recipe, fit
+from spotter_core.training import Recipe, Watch, fit
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,13 @@ class Retrain(RetainMethod):
         """Return the retrained oracle; of ``original`` only the architecture is used."""
         forgotten_classes(original, forget, forget_classes)
         generator = generator or Generator().manual_seed(0)
-        fitted = fit(original.fresh(generator), retain, recipe=self.recipe, generator=generator)
+        fitted = fit(
+            original.fresh(generator),
+            retain,
+            recipe=self.recipe,
+            generator=generator,
+            watch=watch,
+        )
         history = [{"loss": loss} for loss in fitted.losses]
         reads = {"forget": 0, "retain": self.recipe.epochs * len(retain)}
         return Unlearned(fitted.model, history, reads)

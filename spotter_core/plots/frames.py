@@ -1,6 +1,6 @@
 """What all pictures ask of a table of rows: the right columns, both yardsticks, mean and interval.
 
-Layer 7. Frames come from ``results.to_frame``; none is ever changed.
+Layer 8. Frames come from ``results.to_frame``; none is ever changed.
 """
 
 from collections.abc import Iterable, Sequence

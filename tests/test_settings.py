@@ -1,0 +1,57 @@
+import pytest
+
+from spotter_core.neighborhoods import (
+    BoundaryNeighborhood,
+    GaussianNeighborhood,
+    UniformNeighborhood,
+)
+from spotter_core.published import PublishedNeighborhood
+from spotter_core.settings import KINDS, build_neighborhood, scaled
+
+
+@pytest.mark.parametrize(("kind", "cls"), KINDS.items())
+def test_a_neighborhood_is_built_by_name(kind, cls):
+    assert build_neighborhood(kind) == cls()
+
+
+def test_a_neighborhood_is_built_with_settings():
+    found = build_neighborhood("boundary", epsilon=0.2, direction="away")
+    assert found == BoundaryNeighborhood(epsilon=0.2, direction="away")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("pgd", {}, "kind must be one of boundary, gaussian, published, uniform; got 'pgd'"),
+        ("uniform", {"sigma": 1.0}, r"'uniform' has no setting \['sigma'\]; it has \['epsilon'\]"),
+        ("uniform", {"epsilon": 0.0}, "epsilon must be above 0"),
+        ("gaussian", {"sigma": -1.0}, "sigma must be above 0"),
+        ("boundary", {"steps": 0}, "steps must be above 0"),
+        ("boundary", {"direction": "up"}, "direction must be one of away, toward; got 'up'"),
+        ("published", {"noise": "uniform"}, "noise must be one of gaussian, pgd"),
+    ],
+)
+def test_settings_that_make_no_neighborhood_are_refused(kind, settings, message):
+    with pytest.raises(ValueError, match=message):
+        build_neighborhood(kind, **settings)
+
+
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        (UniformNeighborhood(epsilon=0.125), UniformNeighborhood(epsilon=0.5)),
+        (GaussianNeighborhood(sigma=0.125), GaussianNeighborhood(sigma=0.5)),
+        (
+            BoundaryNeighborhood(epsilon=0.125, step=0.05, steps=4, direction="away"),
+            BoundaryNeighborhood(epsilon=0.5, step=0.2, steps=4, direction="away"),
+        ),
+        (
+            PublishedNeighborhood(epsilon=0.125, step=0.05, sigma=0.3),
+            PublishedNeighborhood(epsilon=0.5, step=0.2, sigma=0.3),
+        ),
+    ],
+    ids=repr,
+)
+def test_a_neighborhood_is_scaled_with_its_step(small, large):
+    assert scaled(small, 0.5) == large
+    assert scaled(small, 0.125) == small
