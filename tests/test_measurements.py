@@ -119,7 +119,7 @@ def test_images_read_are_those_of_the_methods_record(study, tables):
     forget, retain = (len(study.part(OTHER, f"{side}/train")) for side in ("forget", "retain"))
     assert value(read, method="spotter", split="forget/train") == 2 * forget
     assert value(read, method="spotter", split="retain/train") == 0
-    assert value(read, method="retrain", split="retain/train") == 2 * retain
+    assert value(read, method="retrain", split="retain/train") == 6 * retain
 
 
 def test_class_accuracies_average_to_that_of_the_retained_images(study, tables):
@@ -227,7 +227,8 @@ def test_relearning_is_the_mean_of_attacks_that_are_run_one_by_one(
         each.append(accuracy(predict(attacked, part.images).logits, part.labels))
     line = {"method": "neggrad", "split": where, "metric": metric, "scale": scale or 0.0}
     measured = value(tables("relearning"), shots=5, alpha=0.5, **line)
-    assert measured == pytest.approx(sum(each) / len(each), abs=2 / len(part))
+    assert len(set(each)) > 1 or metric == "l2"  # draws that differ, or a mean would not show
+    assert measured == pytest.approx(sum(each) / len(each))
 
 
 def test_dispersion_is_the_mean_cosine_of_pairs_of_a_class_and_purity_of_neighbors(study, tables):
@@ -248,7 +249,7 @@ def test_dispersion_is_the_mean_cosine_of_pairs_of_a_class_and_purity_of_neighbo
     near = (every @ every.T).fill_diagonal_(-2.0)[: len(part)].topk(10).indices
     purity = (labels[near] == part.labels[:, None]).double().mean().item()
     measured = value(table, measure="knn_purity", k=10, **line)
-    assert measured == pytest.approx(purity, abs=2 / len(part))
+    assert measured == pytest.approx(purity, abs=0.2 / len(part))  # two equally near neighbors
 
 
 # --- ablation -------------------------------------------------------------------------------------

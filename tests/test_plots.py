@@ -68,8 +68,8 @@ def parts_frame():
     return to_frame([r for m in measures for k in kinds for r in made(m, neighborhood=k)])
 
 
-def damage_frame(measure="conditional_shift"):
-    return to_frame([row for c in "1259" for row in made(measure, retained=c)])
+def damage_frame(measure="conditional_shift", **at):
+    return to_frame([row for c in "1259" for row in made(measure, retained=c, **at)])
 
 
 def relearning_frame():
@@ -127,6 +127,16 @@ def flat(axes):
     found = list(np.asarray(axes, dtype=object).reshape(-1))
     assert all(isinstance(ax, Axes) for ax in found)
     return found
+
+
+def cut_off(figure):
+    """Return the texts, but for numbers of axes, that reach beyond the edge of their figure."""
+    figure.draw_without_rendering()
+    ticks = {t for ax in figure.axes for t in (*ax.get_xticklabels(), *ax.get_yticklabels())}
+    said = [t for t in figure.findobj(mpl.text.Text) if t.get_text() and t not in ticks]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in said]
+    right, top = figure.bbox.max + 1
+    return [s for s, b in boxes if min(b.min) < -1 or b.x1 > right or b.y1 > top]
 
 
 def texts(figure):
@@ -208,9 +218,64 @@ def test_the_curve_of_a_method_is_the_mean_over_cells():
 def test_accuracy_damage_is_in_points_lost_against_the_original():
     frame = damage_frame("accuracy")
     ax = plots.plot_class_damage(frame, measure="accuracy")
-    table = ax.images[0].get_array()
+    table = ax.collections[0].get_array()
     np.testing.assert_allclose(table[0], 0.0, atol=1e-9)
     np.testing.assert_allclose(table[1], -13.0)  # the made-up oracle is 0.13 above
+    assert "-0.0" not in texts(ax.figure)
+    assert "n=" not in texts(ax.figure)
+
+
+def test_near_points_are_counted_below_their_class_and_n_is_explained():
+    ax = plots.plot_class_damage(damage_frame(points=3))
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == [f"{c}\n(n=12)" for c in "1259"]  # four cells, not times the methods
+    assert "n: near points" in ax.get_xlabel()
+    assert "n=" not in texts(plots.plot_class_damage(damage_frame()).figure)
+
+
+@pytest.mark.parametrize(("seeds", "banded"), [(1, False), (2, True)])
+def test_few_cells_are_dots_and_many_a_band_and_the_picture_says_so(seeds, banded):
+    frame = ablation_frame()
+    frame = frame[frame["seed"] < seeds]
+    axes = plots.plot_tradeoff(frame, setting="lambda_2")
+    kinds = {type(each).__name__ for each in axes[0].collections}
+    assert ("FillBetweenPolyCollection" in kinds or "PolyCollection" in kinds) == banded
+    assert ("PathCollection" in kinds) != banded
+    note = axes[0].figure.get_supxlabel()
+    assert note == (
+        "shaded: 95 % interval of the mean over 4 cells"
+        if banded
+        else "line: mean of 2 cells · small dots: the single cells"
+    )
+
+
+def test_what_is_varied_is_read_beside_yardsticks_far_above():
+    frame = ablation_frame()
+    varied = (frame["method"] == "spotter") & (frame["measure"] != "accuracy")
+    frame.loc[varied, "value"] *= 0.01
+    axes = plots.plot_tradeoff(frame, setting="lambda_2")
+    assert [ax.get_yscale() for ax in axes] == ["symlog", "symlog", "linear"]
+    for ax in axes[:2]:
+        assert "log scale" in ax.get_ylabel()
+        low, high = ax.get_ylim()
+        assert 3 <= len(ax.get_yticks()) <= 8
+        assert all(low <= tick <= high for tick in ax.get_yticks())
+        line = next(each for each in ax.lines if each.get_label() == "Spotter")
+        heights = ax.transAxes.inverted().transform(ax.transData.transform(line.get_xydata()))
+        assert 0.03 < heights[:, 1].min() < 0.6
+
+
+def test_the_legend_of_a_tradeoff_has_no_marker_that_its_lines_lack():
+    axes = plots.plot_tradeoff(ablation_frame(), setting="lambda_2")
+    marks = {each.get_label(): each.get_marker() for each in axes[-1].get_legend().get_lines()}
+    assert marks == {"Original": "", "Retrained oracle": "", "Spotter": "*"}
+
+
+def test_labels_of_panels_side_by_side_do_not_overlap():
+    axes = plots.plot_relearning(relearning_frame(), over="alpha")
+    axes[0].figure.draw_without_rendering()
+    left, right = (ax.xaxis.label.get_window_extent() for ax in axes)
+    assert left.x1 < right.x0
 
 
 def test_relearning_takes_facets_and_refuses_unknown_ones():
@@ -242,6 +307,7 @@ def test_embedding_panels_share_limits_and_carry_their_numbers():
     assert len({ax.get_xlim() for ax in axes}) == 1
     assert "mean cosine 0.25" in texts(axes[0].figure)
     assert "forget class b" in texts(axes[0].figure)
+    assert cut_off(axes[0].figure) == []
     with pytest.raises(ValueError, match="one row a label"):
         plots.plot_embedding(points, labels[:-1], forget_classes=[1])
     with pytest.raises(ValueError, match="retrain"):
@@ -255,6 +321,10 @@ def test_strips_name_class_and_probability_and_refuse_other_lengths():
     grid = plots.plot_strips(images, {"original": answer, "retrain": answer}, **options)
     assert grid.shape == (3, 3)
     assert "1  0.50" in texts(grid[0, 0].figure)
+    assert "largest pixel" in texts(grid[0, 0].figure)
+    answers = {"original": answer, "retrain": answer}
+    grid = plots.plot_strips(images, answers, position_label="margin", **options)
+    assert grid[0, 0].get_ylabel() == "margin"
     with pytest.raises(ValueError, match="one answer an image"):
         plots.plot_strips(images[:2], {"original": answer, "retrain": answer}, **options)
 
@@ -285,6 +355,32 @@ def test_claims_carry_verdicts_and_both_yardsticks():
         plots.plot_claims(claims, yardsticks={"original": [1.0, 2.0]})
     with pytest.raises(ValueError, match="value for each"):
         plots.plot_claims(claims, yardsticks={"original": [1.0], "retrain": [1.0, 2.0]})
+
+
+def test_a_claim_is_read_at_any_size_and_nothing_of_it_is_cut_off():
+    claims = [
+        Claim(1, "worst of those that forget (random_label)", 0.04, 0.02, 0.06, 0.05, "ratio"),
+        Claim(3, "points lost", 0.7, 0.4, 1.1, 1.0, "points"),
+        Claim(4, "regained", 1.09, 0.4, 2.0, 1.0, "%"),
+        Claim(5, "images read", 0.0, 0.0, 0.0, 0.0, "images"),
+    ]
+    marks = {"original": [1.5, 0.0, 99.0, math.nan], "retrain": [0.7, 0.1, 87.0, 29000.0]}
+    axes = plots.plot_claims(claims, yardsticks=marks)
+    figure = axes[0].figure
+    assert [ax.get_xscale() for ax in axes] == ["symlog", "linear", "symlog", "linear"]
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in axes]
+    assert [("log scale" in title) for title in titles] == [True, False, True, False]
+    assert "(Random label)" in titles[0]
+    assert "does not hold on average, the\ninterval reaches across" in texts(figure)
+    assert cut_off(figure) == []
+    shown = [
+        ax.transLimits.transform(ax.transScale.transform((c.threshold, 0)))[0]
+        for ax, c in zip(axes, claims, strict=True)
+    ]
+    assert all(0.2 < place < 0.9 for place in shown[:3])
+    above = figure.legends[0].get_window_extent()
+    title = next(t for t in (axes[0].title, axes[0]._left_title) if t.get_text())
+    assert above.y0 > title.get_window_extent().y1
 
 
 def test_innermost_finds_the_middle_of_a_region():
@@ -349,6 +445,7 @@ def test_only_png_is_saved(tmp_path):
         plots.save_figure(figure, tmp_path / "picture.pdf")
 
 
-def test_drawing_needs_no_torch():
-    code = "import sys, spotter_core.plots, spotter_core.results; sys.exit('torch' in sys.modules)"
+def test_drawing_needs_no_torch_and_seaborn_only_for_the_heatmap():
+    code = "import sys, spotter_core.plots, spotter_core.results; "
+    code += "sys.exit(bool({'torch', 'seaborn'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,5 @@
 import ast
+import importlib
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from spotter_core import sources
 from spotter_core.sources import (
     closure_of_code,
     code_fingerprint,
+    function_digest,
     imported_modules,
     module_closure,
     notebook_code,
@@ -154,6 +156,24 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_modules(package):
     assert code_fingerprint(*both) == code_fingerprint(*reversed(both))
     assert code_fingerprint(*both) != code_fingerprint(both[0])
     assert len(code_fingerprint(*both)) == 12
+
+
+def test_a_digest_of_functions_is_of_their_code_without_what_they_call(tmp_path, monkeypatch):
+    def digest(code):
+        path = tmp_path / f"made{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(code, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        made = importlib.import_module(path.stem)
+        return function_digest(made.f), function_digest(made.f, made.g)
+
+    plain = "def g():\n    return 1\n\n\ndef f():\n    return g()\n"
+    first, both = digest(plain)
+    assert len(first) == 12
+    assert digest(plain.replace("return g()", '"""Say."""\n    return g()  # why')) == (first, both)
+    other_called = digest(plain.replace("return 1", "return 2"))
+    assert other_called[0] == first
+    assert other_called[1] != both
+    assert digest(plain.replace("return g()", "return -g()"))[0] != first
 
 
 # --- notebooks ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import torch
 from spotter_core import measurements
 from spotter_core import study as study_module
 from spotter_core.checkpoints import save_weights
-from spotter_core.data import ForbiddenSet
+from spotter_core.data import ForbiddenSet, ImageSet
 from spotter_core.methods import METHODS, ForgetOnlyMethod, unlearn
 from spotter_core.models import build_model
 from spotter_core.profiles import Cell, Profile
@@ -34,7 +34,7 @@ TINY = Profile(
     label="Tiny digits",
     dataset="digits",
     model={"name": "small_cnn", "width": 4},
-    recipe={"epochs": 2, "batch_size": 128, "learning_rate": 0.1},
+    recipe={"epochs": 6, "batch_size": 64, "learning_rate": 0.1},
     forget=(CELL.forget, OTHER.forget),
     seeds=(0,),
     methods={
@@ -56,7 +56,7 @@ MODELS = ["original", *TINY.methods]
 
 
 def tiny(root, **changes):
-    """A study of two epochs and three methods; a second or so for all of it."""
+    """A study of few epochs and three methods; a second or so for all of it."""
     return Study(replace(TINY, **changes), root=root, device="cpu")
 
 
@@ -151,7 +151,7 @@ def test_a_loaded_model_is_the_one_that_was_made_with_its_record(tmp_path):
         assert first.record == again.record
         assert not again.model.training
         assert first.record["seconds"] >= 0
-        assert len(first.record["history"]) == 2
+        assert len(first.record["history"]) == (6 if model in ("original", "retrain") else 2)
         assert all("loss" in epoch for epoch in first.record["history"])
 
 
@@ -176,7 +176,7 @@ def test_the_oracle_is_trained_as_the_original_was(tmp_path):
     study = tiny(tmp_path)
     assert study.method("retrain").recipe == study.recipe
     record = study.made(CELL, "retrain").record
-    assert record["reads"] == {"forget": 0, "retain": 2 * len(study.split(CELL).retain.train)}
+    assert record["reads"] == {"forget": 0, "retain": 6 * len(study.split(CELL).retain.train)}
 
 
 def test_a_run_lies_in_the_project_under_the_name_of_its_profile(tmp_path, monkeypatch):
@@ -283,6 +283,23 @@ def test_changed_code_makes_anew_what_depends_on_it_and_nothing_else(
     for model in MODELS:
         study.model(CELL, model)
     assert sorted(making) == sorted(anew)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_changed_data_make_everything_anew(run, making, monkeypatch, part):
+    load = study_module.load_dataset
+
+    def changed(*args, **kwargs):
+        data = load(*args, **kwargs)
+        samples = getattr(data, part)
+        labels = samples.labels.roll(1)  # the same pictures, other names
+        return replace(data, **{part: ImageSet(samples.images, labels)})
+
+    monkeypatch.setattr(study_module, "load_dataset", changed)
+    study = tiny(run)
+    for model in MODELS:
+        study.model(CELL, model)
+    assert sorted(making) == sorted(MODELS)
 
 
 CHANGED_MEASURING = {
@@ -419,7 +436,7 @@ def test_records_and_rows_say_what_was_read(finished):
     study = tiny(finished)
     forget, retain = (len(study.part(CELL, f"{s}/train")) for s in ("forget", "retain"))
     assert study.made(CELL, "spotter").record["reads"] == {"forget": 2 * forget, "retain": 0}
-    assert study.made(CELL, "retrain").record["reads"] == {"forget": 0, "retain": 2 * retain}
+    assert study.made(CELL, "retrain").record["reads"] == {"forget": 0, "retain": 6 * retain}
 
 
 # --- near -----------------------------------------------------------------------------------------

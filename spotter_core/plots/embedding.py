@@ -60,7 +60,8 @@ def plot_embedding(
                 f"coordinates[{model!r}] must be ({len(labels)}, 2), one row a label, "
                 f"got {points.shape}"
             )
-    size = (2.75 * len(coordinates), 3.3)
+    lines = max(map(len, (numbers or {}).values()), default=0)
+    size = (2.75 * len(coordinates), 3.1 + 0.15 * lines)
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     names = class_names or [str(c) for c in range(int(labels.max()) + 1)]
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
@@ -72,7 +73,7 @@ def plot_embedding(
         for name, value in (numbers or {}).get(model, {}).items():
             title += f"\n{name} {value:.2f}"
         ax.set_title(title, fontsize=9.5)
-        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal")
+        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N")
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color("#BBBBBB")
     marks = axes[0].get_legend_handles_labels()

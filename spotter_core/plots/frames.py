@@ -1,20 +1,29 @@
 """What all pictures ask of a table of rows: the right columns, both yardsticks, mean and interval.
 
+And of an axis: that a number is read on it beside a yardstick a hundred times as large.
+
 Layer 8. Frames come from ``results.to_frame``; none is ever changed.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from spotter_core.plots.style import YARDSTICKS, look
+from spotter_core.plots.style import QUIET, YARDSTICKS, look
 from spotter_core.results import summarise
 
 Axeses = np.ndarray
 """An array of Axes, one a panel, as ``plt.subplots`` returns it."""
+FEW = 3
+"""Up to so many cells are drawn themselves: an interval resampled from them would say little."""
+MARGIN = 0.06
+"""Share of the axis left free at either end."""
 
 
 def chosen(frame: pd.DataFrame, *, needs: Sequence[str] = (), **where: object) -> pd.DataFrame:
@@ -90,9 +99,16 @@ def panels(
 def draw_curve(
     ax: Axes, frame: pd.DataFrame, over: str, method: str, *, scale: float = 1.0
 ) -> None:
-    """Draw the mean of ``value`` against column ``over`` and its 95 % interval as a band."""
+    """Draw the mean of ``value`` against column ``over`` and its 95 % interval as a band.
+
+    Where :data:`FEW` cells or less stand behind a mean, they are dots, and there is no band.
+    """
     curve, style = summarise(frame, [over]).sort_values(over), look(method)
-    if method not in YARDSTICKS:
+    if method not in YARDSTICKS and largest_group(frame, [over]) <= FEW:
+        ax.scatter(
+            frame[over], scale * frame["value"], s=14, color=style.color, alpha=0.5, linewidths=0
+        )
+    elif method not in YARDSTICKS:
         ax.fill_between(
             curve[over],
             scale * curve["low"],
@@ -104,7 +120,66 @@ def draw_curve(
     ax.plot(curve[over], scale * curve["mean"], **style.line())
 
 
-def legend_of(methods: Sequence[str], ax: Axes, **options: object) -> None:
-    """Put one legend of all methods, in their fixed order, beside ``ax``."""
+def largest_group(frame: pd.DataFrame, by: Sequence[str]) -> int:
+    """Return how many values, one a cell, stand behind a mean at most."""
+    return int(frame.groupby(list(by))["value"].size().max())
+
+
+def say_spread(ax: Axes, frame: pd.DataFrame, by: Sequence[str]) -> None:
+    """Write below the figure of ``ax`` what :func:`draw_curve` drew around its means."""
+    count = largest_group(frame, ["method", *by])
+    note = f"shaded: 95 % interval of the mean over {count} cells"
+    if count <= FEW:
+        note = f"line: mean of {count} cells · small dots: the single cells"
+    ax.figure.supxlabel(note if count > 1 else "one cell", fontsize=8, color=QUIET)
+
+
+def legend_of(
+    methods: Sequence[str], ax: Axes, *, unmarked: Sequence[str] = (), **options: object
+) -> None:
+    """Put one legend of all methods, in their fixed order, beside ``ax``.
+
+    Those ``unmarked`` are drawn as lines without markers.
+    """
     handles = [ax.plot([], [], **look(m).line())[0] for m in methods]
+    for method, handle in zip(methods, handles, strict=True):
+        if method in unmarked:
+            handle.set_marker("")
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), **options)
+
+
+def log_scale(
+    ax: Axes, which: Literal["x", "y"], low: float, high: float, *, linear: float
+) -> None:
+    """Make one axis logarithmic above ``linear``, from ``low`` to ``high``, ticks at 1 and 3.
+
+    Below it the axis stays linear, for zeros are common here.
+
+    Args:
+        ax: To change.
+        which: Its horizontal or its vertical axis.
+        low: Smallest value that is drawn; may be 0 or negative.
+        high: Largest value that is drawn.
+        linear: Where the logarithmic part starts, ``> 0``; a power of ten gives round ticks.
+    """
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    (ax.set_xscale if which == "x" else ax.set_yscale)("symlog", linthresh=linear)
+    transform = axis.get_transform()
+    first, last = transform.transform([low, high])
+    free = MARGIN * (last - first)
+    ends = transform.inverted().transform([first - free, last + free])
+    (ax.set_xlim if which == "x" else ax.set_ylim)(*ends)
+    axis.set_major_locator(FixedLocator(log_ticks(*ends, linear=linear)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def log_ticks(low: float, high: float, *, linear: float) -> list[float]:
+    """Return 0 and the steps of 1 and 3 from ``linear`` on, either sign, that lie in the limits.
+
+    >>> log_ticks(-0.2, 150.0, linear=1.0)
+    [0.0, 1.0, 3.0, 10.0, 30.0, 100.0]
+    """
+    decades = max(0, math.ceil(math.log10(max(abs(low), abs(high)) / linear)))
+    steps = [linear * step * 10**k for k in range(decades + 1) for step in (1, 3)]
+    return [v for v in (*(-s for s in reversed(steps)), 0.0, *steps) if low <= v <= high]

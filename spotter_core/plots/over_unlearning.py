@@ -6,7 +6,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from spotter_core.plots.dots import dot_panels, draw_dots, height_for
-from spotter_core.plots.frames import Axeses, chosen, draw_curve, legend_of, methods_of, panels
+from spotter_core.plots.frames import (
+    Axeses,
+    chosen,
+    draw_curve,
+    legend_of,
+    methods_of,
+    panels,
+    say_spread,
+)
 from spotter_core.plots.style import DAMAGE_MAP, LN_2, QUIET, look
 from spotter_core.results import summarise
 
@@ -16,6 +24,8 @@ NAMES = {
     "conditional_shift": ("conditional shift", "nats"),
 }
 """Name and unit of every measure, for titles and axes."""
+N_IS = " that the original sees there, its forget class cut out\nn: near points, all cells together"
+"""What columns of near points are."""
 
 
 def plot_ou_by_radius(
@@ -52,6 +62,7 @@ def plot_ou_by_radius(
             sharey="row",
             height_ratios=[3.2, 1.0],
         )
+        say_spread(axes[0, 0], rows, ["neighborhood", "epsilon"])
     grid = panels(axes, 2 * len(kinds), (0, 0)).reshape(2, len(kinds))
     name, unit = NAMES[measure]
     for kind, (above, below) in zip(kinds, grid.T, strict=True):
@@ -117,10 +128,13 @@ def plot_class_damage(
 ) -> Axes:
     """Heatmap of methods by retained class: which class pays; mean over cells, also in figures.
 
+    Where rows tell how many ``points`` a value stands for, their sum over cells is written below
+    the class as n: a column of few points swings.
+
     Args:
         frame: ``to_frame`` of ``measurements.damage_by_class`` (near points) or of
             ``measurements.class_accuracies`` (clean images): columns ``method``, ``measure``,
-            ``retained`` (name of the class), ``value``.
+            ``retained`` (name of the class), ``value``, and ``points`` for n.
         measure: ``"conditional_shift"`` in nats, or ``"accuracy"``, drawn as points lost against
             the original of the same cell (then columns ``forget``, ``seed`` are needed).
         ax: To draw on.
@@ -128,30 +142,51 @@ def plot_class_damage(
     Raises:
         ValueError: If a column, the measure or a yardstick is missing.
     """
+    # Costs a second to import, and no other picture needs it.
+    from seaborn import heatmap
+
     rows = chosen(frame, measure=measure, needs=("retained",))
-    methods, unit = methods_of(rows), "conditional shift (nats)"
+    methods, unit, digits = methods_of(rows), "conditional shift (nats)", 2
     if measure == "accuracy":
-        rows, unit = points_lost(rows), "accuracy lost (points)"
+        rows, unit, digits = points_lost(rows), "accuracy lost (points)", 1
     table = rows.pivot_table(index="method", columns="retained", values="value", sort=False)
     table = table.loc[methods, sorted(table.columns)]
     if ax is None:
-        size = (2.6 + 0.55 * len(table.columns), height_for(methods))
+        size = (2.6 + 0.58 * len(table.columns), height_for(methods) + 0.2)
         _, ax = plt.subplots(figsize=size, layout="constrained")
-    values = table.to_numpy()
-    top = max(float(np.nanmax(values)), 1e-9)
-    image = ax.imshow(values, cmap=DAMAGE_MAP, vmin=0.0, vmax=top, aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = f"{value:.1f}" if measure == "accuracy" else f"{value:.2f}"
-            color = "white" if value > 0.55 * top else "black"
-            ax.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
-    ax.set_xticks(range(len(table.columns)), table.columns)
-    ax.set_yticks(range(len(methods)), [look(name).label for name in methods])
-    ax.set(xlabel="retained class", title="Which class pays")
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
-    ax.figure.colorbar(image, ax=ax, label=f"{unit}, lower is better", pad=0.02)
+    heatmap(
+        table,
+        ax=ax,
+        cmap=DAMAGE_MAP,
+        vmin=0.0,
+        vmax=max(float(np.nanmax(table)), 1e-9),
+        annot=table.round(digits) + 0.0,  # no figure reads -0.0
+        fmt=f".{digits}f",
+        annot_kws={"fontsize": 8},
+        linewidths=0.8,
+        xticklabels=counted(rows, list(table.columns)),
+        yticklabels=[look(name).label for name in methods],
+        cbar_kws={"label": f"{unit}, lower is better", "pad": 0.02},
+    )
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel=f"retained class{N_IS if has_counts(rows) else ''}", ylabel="")
+    ax.set_title("Which class pays")
     return ax
+
+
+def has_counts(rows: pd.DataFrame) -> bool:
+    """Return whether every value says on how many points it stands."""
+    return "points" in rows and bool(rows["points"].notna().all())
+
+
+def counted(rows: pd.DataFrame, classes: list[str]) -> list[str]:
+    """Return classes with their points below, summed over cells; bare where nobody counted."""
+    if not has_counts(rows):
+        return classes
+    own = rows[rows["method"] == "original"]  # the same points for every method
+    counts = own.groupby("retained")["points"].sum()
+    return [f"{name}\n(n={counts[name]:.0f})" for name in classes]
 
 
 def points_lost(rows: pd.DataFrame) -> pd.DataFrame:

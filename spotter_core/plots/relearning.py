@@ -8,11 +8,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from spotter_core.plots.frames import Axeses, chosen, draw_curve, legend_of, methods_of, panels
+from spotter_core.plots.frames import (
+    Axeses,
+    chosen,
+    draw_curve,
+    legend_of,
+    methods_of,
+    panels,
+    say_spread,
+)
 from spotter_core.plots.style import QUIET, look
 from spotter_core.results import summarise
 
-AXES = {"shots": "images of the class, k", "alpha": "blend α (0 keeps the head row, 1 replaces it)"}
+AXES = {"shots": "images of the class, k", "alpha": "blend α\n(1 replaces the row)"}
 
 
 def plot_relearning(
@@ -54,7 +62,7 @@ def plot_relearning(
     if facets is None:
         facets = ticks_among(sorted(rows[other].unique()), most=3)
     size = (1.9 + 2.5 * len(facets), 3.3)
-    axes = panels(axes, len(facets), size, sharey=True)
+    given, axes = axes is not None, panels(axes, len(facets), size, sharey=True)
     for ax, level in zip(axes, facets, strict=True):
         panel = chosen(rows, alpha=level) if other == "alpha" else chosen(rows, shots=level)
         for method in reversed(methods):
@@ -65,6 +73,8 @@ def plot_relearning(
     better = "higher means less is broken" if split.startswith("retain") else "lower is safer"
     axes[0].set_ylabel(f"accuracy after attack,\n{split.replace('/', ' ')} (%), {better}")
     legend_of(methods, axes[-1])
+    if not given:
+        say_spread(axes[0], rows, ["alpha", "shots"])
     return axes
 
 

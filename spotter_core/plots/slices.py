@@ -73,6 +73,7 @@ def plot_strips(
     answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     positions: Sequence[float],
+    position_label: str = "largest pixel\nchange",
     forget_classes: Sequence[int],
     class_names: Sequence[str] | None = None,
     axes: Axeses | None = None,
@@ -83,7 +84,9 @@ def plot_strips(
         images: ``(S, H, W)`` or ``(S, H, W, 3)`` in [0, 1].
         answers: ``{model: (predicted (S,), probability (S,))}``; ``original`` and ``retrain``
             among them.
-        positions: ``(S,)`` distance from the forget sample, pixel units.
+        positions: ``(S,)`` a number above each image, such as its distance from the forget sample
+            in pixel units.
+        position_label: What that number is.
         forget_classes: Their names are bold.
         class_names: Default the indices.
         axes: ``(1 + models, S)`` Axes to draw on.
@@ -123,7 +126,7 @@ def plot_strips(
                 ax, name, float(p), land_color(int(c), forget_classes), int(c) in forget_classes
             )
         row[0].set_ylabel(look(model).label, rotation=0, ha="right", va="center")
-    grid[0, 0].set_ylabel("largest pixel\nchange", rotation=0, ha="right", va="center")
+    grid[0, 0].set_ylabel(position_label, rotation=0, ha="right", va="center")
     return grid
 
 

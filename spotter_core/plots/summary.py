@@ -1,5 +1,8 @@
 """Pictures of the whole: the ablation of notebook 07 and the claims of notebook 08."""
 
+import math
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +18,10 @@ from spotter_core.plots.frames import (
     chosen,
     draw_curve,
     legend_of,
+    log_scale,
     methods_of,
     panels,
+    say_spread,
 )
 from spotter_core.plots.style import QUIET, YARDSTICKS, look
 
@@ -26,13 +31,17 @@ SYMBOLS = {
     "neighborhood.epsilon": "training ε (pixel units)",
 }
 TRADED = (
-    ("over_unlearning", "forget/test", 1.0, "OU@ε (nats)\nlower is better"),
-    ("pra_accuracy", "forget/test", 100.0, "PRA accuracy (%)\nlower is safer"),
-    ("accuracy", "retain/test", 100.0, "retain accuracy (%)\nhigher is better"),
+    ("over_unlearning", "forget/test", 1.0, "OU@ε (nats), log scale\nlower is better", 0.001),
+    ("pra_accuracy", "forget/test", 100.0, "PRA accuracy (%), log scale\nlower is safer", 1.0),
+    ("accuracy", "retain/test", 100.0, "retain accuracy (%)\nhigher is better", None),
 )
-"""Measure, split, scale and label of the three panels."""
+"""Measure, split, scale and label of the three panels, and where a log scale starts."""
 KEY = "shaded: what the claim allows · bar: 95 % interval of the mean over cells · lower is better"
 GOOD, BAD = "#00775A", "#B5480A"
+VISIBLE = 0.05
+"""Share of a linear axis that a value must reach, lest it is lost beside the yardsticks."""
+VERDICT_WIDTH = 30
+"""Letters a line."""
 
 
 def plot_tradeoff(
@@ -43,6 +52,9 @@ def plot_tradeoff(
     axes: Axeses | None = None,
 ) -> Axeses:
     """OU, PRA and retain accuracy as one setting of a method is varied.
+
+    OU and PRA have logarithmic axes (linear below 0.001 nats and 1 %), since the yardsticks lie
+    orders of magnitude above what the setting moves.
 
     Args:
         frame: ``to_frame`` of ``measurements.ablation``: columns ``method``, ``measure``,
@@ -65,8 +77,8 @@ def plot_tradeoff(
     varied = chosen(frame, setting=setting)
     varied = varied[~varied["method"].isin(YARDSTICKS)]
     methods = methods_of(pd.concat([fixed, varied]))
-    axes = panels(axes, 3, (9.6, 2.9))
-    for ax, (measure, split, scale, label) in zip(axes, TRADED, strict=True):
+    given, axes = axes is not None, panels(axes, 3, (9.8, 3.1))
+    for ax, (measure, split, scale, label, linear) in zip(axes, TRADED, strict=True):
         for name in YARDSTICKS:
             style, own = look(name), chosen(fixed, measure=measure, split=split, method=name)
             ax.axhline(scale * own["value"].mean(), color=style.color, linestyle=style.dashes)
@@ -74,20 +86,24 @@ def plot_tradeoff(
             own = chosen(varied, measure=measure, split=split, method=name)
             draw_curve(ax, own, "setting_value", name, scale=scale)
         if default is not None:
-            ax.axvline(default, color=QUIET, linestyle=":", linewidth=1.2)
-            ax.text(
-                default,
-                1.0,
-                " study's value",
-                transform=ax.get_xaxis_transform(),
-                va="bottom",
-                ha="center",
-                fontsize=8,
-                color=QUIET,
-            )
+            mark_default(ax, default)
         ax.set(xlabel=SYMBOLS.get(setting, setting), ylabel=label)
-    legend_of(methods, axes[-1])
+        if linear is not None:
+            drawn = (
+                scale * chosen(pd.concat([fixed, varied]), measure=measure, split=split)["value"]
+            )
+            log_scale(ax, "y", drawn.min(), drawn.max(), linear=linear)
+    legend_of(methods, axes[-1], unmarked=YARDSTICKS)
+    if not given:
+        say_spread(axes[0], varied, ["measure", "split", "setting_value"])
     return axes
+
+
+def mark_default(ax: Axes, default: float) -> None:
+    """Mark the value that the study uses by a dotted line."""
+    ax.axvline(default, color=QUIET, linestyle=":", linewidth=1.2)
+    where: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "va": "bottom", "ha": "center"}
+    ax.text(default, 1.0, "study's value", fontsize=8, color=QUIET, **where)
 
 
 def plot_claims(
@@ -118,7 +134,7 @@ def plot_claims(
             f"got {len(claims)} claims and {found}"
         )
     if axes is None:
-        size = (8.6, 0.95 * len(claims) + 0.8)
+        size = (8.6, 1.0 * len(claims) + 0.9)
         figure, axes = plt.subplots(
             len(claims), 1, figsize=size, layout="constrained", squeeze=False
         )
@@ -128,7 +144,8 @@ def plot_claims(
         draw_claim(ax, claim, {name: yardsticks[name][i] for name in YARDSTICKS})
     for each in map(look, ("spotter", *YARDSTICKS)):
         axes[0].scatter([], [], s=50, label=each.label, **each.dots())
-    axes[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.25), ncols=3, handletextpad=0.1)
+    marks = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(*marks, loc="outside upper left", ncols=3, handletextpad=0.1)
     return axes
 
 
@@ -136,20 +153,36 @@ def draw_claim(ax: Axes, claim: Claim, marks: Mapping[str, float]) -> None:
     """Draw one claim: what it allows shaded, the measured value on it, the verdict beside."""
     numbers = [0.0, claim.value, claim.low, claim.high, claim.threshold, *marks.values()]
     shown = [float(v) for v in numbers if np.isfinite(v)]
-    margin = 0.04 * (max(shown) - min(shown)) or 1.0
-    left, right = min(shown) - margin, max(shown) + margin
-    ax.set(xlim=(left, right), ylim=(-1, 1), yticks=[])
-    ax.axvspan(left, claim.threshold, color="#E3EFEA", linewidth=0, zorder=0)
+    low, high = min(shown), max(shown)
+    unit, linear = claim.unit, log_start(claim, high - low)
+    if linear is None:
+        margin = 0.04 * (high - low) or 1.0
+        ax.set_xlim(low - margin, high + margin)
+    else:
+        log_scale(ax, "x", low, high, linear=linear)
+        unit += f"; log scale above {linear:g}"
+    ax.set(ylim=(-1, 1), yticks=[])
+    ax.axvspan(ax.get_xlim()[0], claim.threshold, color="#E3EFEA", linewidth=0, zorder=0)
     ax.axvline(claim.threshold, color=GOOD, linewidth=1.6, zorder=1)
     for name, position in marks.items():
         ax.scatter([position], [0], s=45, zorder=3, **look(name).dots())
     ours = look("spotter")
     ax.plot([claim.low, claim.high], [0, 0], color=ours.color, linewidth=3, zorder=4)
     ax.scatter([claim.value], [0], s=130, zorder=5, **ours.dots())
-    ax.set_title(f"({claim.number}) {claim.sentence} ({claim.unit})", fontsize=9.5)
+    sentence = re.sub(r"\(([a-z0-9_+]+)\)", lambda m: f"({look(m[1]).label})", claim.sentence)
+    ax.set_title(f"({claim.number}) {sentence} ({unit})", fontsize=9.5)
     color, limit = GOOD if claim.holds else BAD, f"{claim.value:.3g}, allowed {claim.threshold:g}"
-    where: dict[str, Any] = {"transform": ax.transAxes, "va": "center", "fontsize": 8.5}
-    ax.text(1.015, 0.72, claim.verdict(), color=color, fontweight="bold", **where)
-    ax.text(1.015, 0.2, limit, color=QUIET, **where)
+    where: dict[str, Any] = {"transform": ax.transAxes, "fontsize": 8.5}
+    words = textwrap.fill(claim.verdict(), VERDICT_WIDTH)
+    ax.text(1.015, 0.42, words, color=color, fontweight="bold", va="bottom", **where)
+    ax.text(1.015, 0.3, limit, color=QUIET, va="top", **where)
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
+
+
+def log_start(claim: Claim, span: float) -> float | None:
+    """Return where a log axis starts, if value or threshold would be lost on a linear one."""
+    least = min((v for v in (abs(claim.value), claim.threshold) if v > 0.0), default=span)
+    if least >= VISIBLE * span:
+        return None
+    return 10.0 ** math.floor(math.log10(max(least, span / 1000)))
