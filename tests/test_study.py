@@ -235,7 +235,6 @@ def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog,
     [
         ({}, []),
         ({"label": "Other", "minutes": 2, "seeds": (0, 1), "shots": (2,)}, []),
-        ({"threads": 2}, MODELS),  # sums in another order
         (
             {"methods": TINY.methods | {"neggrad": {"epochs": 1, "batch_size": 64}}},
             ["neggrad"],
@@ -254,12 +253,17 @@ def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog,
 def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(
     run, making, changes, anew
 ):
-    torch_threads = torch.get_num_threads()
     study = tiny(run, **changes)
     for model in MODELS:
         study.model(CELL, model)
     assert sorted(making) == sorted(anew)
-    torch.set_num_threads(torch_threads)
+
+
+def test_another_number_of_threads_makes_other_models_since_sums_have_another_order(run):
+    before = torch.get_num_threads()
+    names = [tiny(run, threads=threads).fingerprint(CELL, "original") for threads in (1, 2)]
+    torch.set_num_threads(before)
+    assert names[0] != names[1]
 
 
 @pytest.mark.parametrize(
