@@ -92,7 +92,7 @@ def test_the_digits_profile_is_complete():
     assert len(profile.forget) >= 2
     assert len(profile.cells) == len(profile.seeds) * len(profile.forget)
     assert {"retrain", "finetune", "neggrad", "random_label"} < set(profile.methods)
-    assert {"boundary_shrink", "delete", "spotter", "spotter+neggrad"} < set(profile.methods)
+    assert {"boundary_shrink", "delete", "spotter", "spotter+random_label"} < set(profile.methods)
     assert profile.headline == next(iter(profile.neighborhoods))
     assert 5 in profile.shots
     assert max(profile.shots) <= 10
