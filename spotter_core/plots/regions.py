@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 
+from spotter_core.plots.frames import Axeses, check_models, panels
 from spotter_core.plots.style import DAMAGE_MAP, FORGET_COLORS, LN_2, look
 
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
@@ -36,6 +38,27 @@ LAND = (
 FORGET_LAND = "#F4B183"
 WHATS = ("predicted class\n(paler: less certain)", "divergence from the original")
 """What the upper and the lower row show."""
+
+
+def region_grid(view: SliceView, axes: Axeses | None, *, size: tuple[float, float]) -> Axeses:
+    """Return ``(2, models)`` Axes, new ones of that size in inches or those passed, checked.
+
+    Raises:
+        ValueError: If a yardstick is missing, or the number of ``axes`` is another.
+    """
+    check_models(view.answers)
+    count = len(view.answers)
+    if axes is None:
+        _, axes = plt.subplots(
+            2,
+            count,
+            figsize=size,
+            layout="constrained",
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+    return panels(axes, 2 * count, (0, 0)).reshape(2, count)
 
 
 def land_color(c: int, forget_classes: Sequence[int]) -> str:

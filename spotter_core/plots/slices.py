@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spotter_core.plots.frames import Axeses, check_models, panels
-from spotter_core.plots.regions import WHATS, dot, draw_damage, draw_regions, finish, land_color
+from spotter_core.plots.regions import (
+    WHATS,
+    dot,
+    draw_damage,
+    draw_regions,
+    finish,
+    land_color,
+    region_grid,
+)
 from spotter_core.plots.style import FORGET_COLORS, look
 
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
@@ -39,19 +47,7 @@ def plot_slices(
     Raises:
         ValueError: If a yardstick is missing.
     """
-    check_models(view.answers)
-    count = len(view.answers)
-    if axes is None:
-        _, axes = plt.subplots(
-            2,
-            count,
-            figsize=(2.15 * count + 1.0, 5.3),
-            layout="constrained",
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-        )
-    grid = panels(axes, 2 * count, (0, 0)).reshape(2, count)
+    grid = region_grid(view, axes, size=(2.15 * len(view.answers) + 1.0, 5.3))
     highest = int(max(a.predicted.max() for a in view.answers.values()))
     names = class_names or [str(c) for c in range(highest + 1)]
     for model, above, below in zip(view.answers, *grid, strict=True):

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from spotter_core.plots.frames import Axeses, check_models, panels
-from spotter_core.plots.regions import WHATS, dot, draw_damage, draw_regions, finish
+from spotter_core.plots.frames import Axeses
+from spotter_core.plots.regions import (
+    WHATS,
+    dot,
+    draw_damage,
+    draw_regions,
+    finish,
+    region_grid,
+)
 from spotter_core.plots.style import FORGET_COLORS, QUIET
 
 if TYPE_CHECKING:
@@ -45,19 +51,7 @@ def plot_toy(
     Raises:
         ValueError: If a yardstick is missing.
     """
-    check_models(view.answers)
-    count = len(view.answers)
-    if axes is None:
-        _, axes = plt.subplots(
-            2,
-            count,
-            figsize=(2.3 * count + 0.6, 5.2),
-            layout="constrained",
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-        )
-    grid = panels(axes, 2 * count, (0, 0)).reshape(2, count)
+    grid = region_grid(view, axes, size=(2.3 * len(view.answers) + 0.6, 5.2))
     forgotten = np.isin(labels, view.forget_classes)
     for model, above, below in zip(view.answers, *grid, strict=True):
         draw_regions(above, view, model, class_names, CENTRE)
