@@ -27,6 +27,7 @@ LAYERS = [
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
     "methods": [
+        ["_descent"],
         ["_base"],
         ["boundary_shrink", "delete", "finetune", "neggrad", "random_label", "retrain"],
         ["spotter"],

@@ -1,7 +1,7 @@
 import copy
 import inspect
 import math
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
@@ -10,14 +10,21 @@ from torch.nn import functional as F
 
 from spotter_core.data import ForbiddenSet, ImageSet
 from spotter_core.losses import SpotterLoss, dispersion_loss, masked_distillation_loss
-from spotter_core.methods import METHODS, ForgetOnlyMethod, RetainMethod, find_method
+from spotter_core.methods import (
+    METHODS,
+    DescentMethod,
+    ForgetOnlyMethod,
+    RetainMethod,
+    find_method,
+)
 from spotter_core.metrics import accuracy, mean_cosine_similarity, over_unlearning
 from spotter_core.models import wrap
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
-from spotter_core.training import Diverged, Recipe, fit, predict
+from spotter_core.training import Diverged, Predictions, Recipe, fit, predict
 
 FORGET_ONLY = [name for name, m in METHODS.items() if isinstance(m, ForgetOnlyMethod)]
 WITH_RETAIN = [name for name, m in METHODS.items() if isinstance(m, RetainMethod)]
+DESCENTS = [name for name, m in METHODS.items() if isinstance(m, DescentMethod)]
 # One and a half epochs' worth of batches, with a last one that is short.
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.01}
 
@@ -31,10 +38,11 @@ def weights(model):
 
 
 def quick(name, **settings):
-    method = METHODS[name].with_settings(**QUICK | settings)
     if name == "retrain":
-        return method.with_settings(recipe=Recipe(epochs=2, batch_size=8))
-    return method
+        settings = {"recipe": Recipe(epochs=2, batch_size=8)} | settings
+    elif name in DESCENTS:
+        settings = QUICK | settings
+    return METHODS[name].with_settings(**settings)
 
 
 @pytest.fixture
@@ -56,13 +64,14 @@ def run(name, model, split, seed=0, **settings):
 
 
 every = pytest.mark.parametrize("name", METHODS)
+descending = pytest.mark.parametrize("name", DESCENTS)
 
 # --- promises of every method ---------------------------------------------------------------------
 
 
 def test_the_registry_names_its_methods_and_has_the_paper_in_it():
     assert {"retrain", "finetune", "neggrad", "random_label", "boundary_shrink"} < set(METHODS)
-    assert {"delete", "spotter", "spotter+neggrad"} < set(METHODS)
+    assert {"delete", "spotter", "spotter+delete", "spotter+neggrad"} < set(METHODS)
     assert all(key.rpartition("+")[2] in METHODS for key in METHODS)
     assert sorted(FORGET_ONLY + WITH_RETAIN) == sorted(METHODS)
     assert find_method("spotter") is METHODS["spotter"]
@@ -109,24 +118,40 @@ def test_history_has_a_finite_loss_for_every_epoch(name, model, split):
 @every
 def test_the_images_read_are_counted_by_side(name, model, split):
     result = run(name, model, split)
-    side, other = ("retain", "forget") if name in WITH_RETAIN else ("forget", "retain")
-    size = len(split[1] if name in WITH_RETAIN else split[0])
-    assert result.reads == {side: len(result.history) * size, other: 0}
+    sizes = {"forget": len(split[0]), "retain": len(split[1])}
+    assert set(result.reads) == set(sizes)
+    for side, size in sizes.items():
+        if METHODS[name].reads in (side, "both"):
+            assert result.reads[side] >= 1
+        else:
+            assert result.reads[side] == 0
+    if name in FORGET_ONLY or name in ("retrain", "finetune"):
+        own = METHODS[name].reads
+        assert result.reads[own] == len(result.history) * sizes[own]
 
 
 @every
 def test_a_method_is_frozen_and_refuses_unknown_settings_by_listing_its_own(name):
     method = METHODS[name]
+    first = fields(method)[0].name
     with pytest.raises(FrozenInstanceError):
-        method.learning_rate = 1.0
-    with pytest.raises(ValueError, match=r"has no setting lr; it has learning_rate, momentum"):
+        setattr(method, first, 1.0)
+    with pytest.raises(ValueError, match=rf"has no setting lr; it has {first}"):
         method.with_settings(lr=0.1)
     with pytest.raises(ValueError, match="has no setting name"):
         method.with_settings(name="x")
+
+
+@descending
+def test_settings_of_a_descent_are_checked_and_copied(name):
+    method = METHODS[name]
     with pytest.raises(ValueError, match="epochs must be above 0"):
         method.with_settings(epochs=0)
+    with pytest.raises(ValueError, match="optimizer must be one of adam, sgd"):
+        method.with_settings(optimizer="lion")
+    before = method.momentum
     assert method.with_settings(momentum=0.5).momentum == 0.5
-    assert method.momentum == 0.9
+    assert method.momentum == before
 
 
 def test_an_unknown_method_is_refused_with_those_that_are_known():
@@ -157,17 +182,18 @@ def test_several_classes_are_forgotten_at_once_though_one_has_no_sample(name, mo
     assert all(math.isfinite(epoch["loss"]) for epoch in result.history)
 
 
-@every
+@pytest.mark.parametrize("name", [*DESCENTS, "retrain"])
 def test_a_learning_rate_beyond_reason_is_an_error_that_names_it(name, model, split, unchanged):
-    method = quick(name, epochs=6, learning_rate=1e30)
+    wild = {"epochs": 6, "learning_rate": 1e30}
     if name == "retrain":
-        method = method.with_settings(recipe=Recipe(epochs=6, batch_size=8, learning_rate=1e30))
+        wild = {"recipe": Recipe(batch_size=8, **wild)}
+    method = quick(name, **wild)
     extra = {"retain": split[1]} if name in WITH_RETAIN else {}
     with unchanged(model), pytest.raises(Diverged, match=r"learning_rate.*1e\+30"):
         method(model, split[0], **extra)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+@descending
 def test_a_watcher_sees_every_epoch(name, model, split):
     seen = []
 
@@ -209,7 +235,7 @@ class LabelsOnly(ImageSet):
         return super().__getattribute__(name)
 
 
-@pytest.mark.parametrize("name", WITH_RETAIN)
+@pytest.mark.parametrize("name", [name for name in WITH_RETAIN if METHODS[name].reads == "retain"])
 def test_a_retain_method_reads_no_image_that_is_to_be_forgotten(name, model, split):
     blind = LabelsOnly(split[0].labels)
     with pytest.raises(PermissionError):
@@ -389,9 +415,9 @@ def test_spotter_takes_its_twins_in_turn(model, split):
     seen = []
 
     class Spy(SpotterLoss):
-        def terms(self, *args):
-            seen.append(args[3].clone())  # the original's logits on the perturbed images
-            return super().terms(*args)
+        def distil(self, student_logits, teacher_logits):
+            seen.append(teacher_logits.clone())  # the original's, on the perturbed images
+            return super().distil(student_logits, teacher_logits)
 
     method = METHODS["spotter"].with_settings(
         neighborhood=Shifted(), twins=2, epochs=3, batch_size=50, learning_rate=1e-6
@@ -413,10 +439,13 @@ def test_spotter_asks_the_original_once_and_the_student_once_a_step(model, split
     method = METHODS["spotter"].with_settings(
         neighborhood=UniformNeighborhood(0.1), epochs=3, batch_size=50
     )
-    batch_loss = method.prepare(model, forget, (1,), seeded(), {})
+    plan = method.plan(model, forget, None, (1,), seeded())
     assert passes["original"] == 2  # clean images and perturbed ones
     who[0] = "student"
-    batch_loss(model, torch.arange(len(forget)))
+    (phase,) = plan.phases(1)
+    index = torch.arange(len(forget))
+    features = plan.student.features(phase.show(index))
+    phase.loss(Predictions(features, plan.student.head(features)), index)
     assert passes == {"original": 2, "student": 1}
 
 

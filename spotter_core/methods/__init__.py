@@ -5,20 +5,25 @@ Layer 4. ``METHODS["spotter"](original, forget)`` returns an :class:`Unlearned` 
 ``METHODS["spotter+neggrad"]`` is a base method's loss under Spotter (plug-and-play).
 """
 
-from dataclasses import replace
 from typing import Any
 
 from torch import Generator
 
 from spotter_core.data import ForgetSplit
-from spotter_core.methods._base import ForgetOnlyMethod, Method, RetainMethod, Unlearned
+from spotter_core.methods._base import (
+    DescentMethod,
+    ForgetOnlyMethod,
+    Method,
+    RetainMethod,
+    Unlearned,
+)
 from spotter_core.methods.boundary_shrink import BoundaryShrink
 from spotter_core.methods.delete import Delete
 from spotter_core.methods.finetune import Finetune
 from spotter_core.methods.neggrad import NegGrad
 from spotter_core.methods.random_label import RandomLabel
 from spotter_core.methods.retrain import Retrain
-from spotter_core.methods.spotter import Spotter
+from spotter_core.methods.spotter import Spotter, around
 from spotter_core.models import Classifier
 from spotter_core.training import Watch
 
@@ -32,11 +37,11 @@ _ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
     Spotter(),
 )
 METHODS: dict[str, ForgetOnlyMethod | RetainMethod] = {method.name: method for method in _ALONE}
-"""Every method with its default settings; forget-only base methods also as ``spotter+<base>``."""
+"""Every method with its default settings; those that descend also as ``spotter+<base>``."""
 METHODS |= {
-    f"spotter+{base.name}": replace(Spotter(), base=base)
+    f"spotter+{base.name}": around(base)
     for base in _ALONE
-    if isinstance(base, ForgetOnlyMethod) and not isinstance(base, Spotter | Delete)
+    if isinstance(base, DescentMethod) and not isinstance(base, Spotter)
 }
 
 
@@ -71,6 +76,7 @@ def unlearn(
 
 __all__ = [
     "METHODS",
+    "DescentMethod",
     "ForgetOnlyMethod",
     "Method",
     "RetainMethod",

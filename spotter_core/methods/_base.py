@@ -1,4 +1,4 @@
-"""What all unlearning methods share: settings that are frozen, a copy that is trained, a record.
+"""What all unlearning methods share: frozen settings, a copy that is trained, a record.
 
 Layer 4. A method is a frozen object; calling it returns a new network. One that forgets from forget
 samples alone is never handed anything else, so it *can't* read a retained one.
@@ -6,21 +6,19 @@ samples alone is never handed anything else, so it *can't* read a retained one.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
-import torch
 from torch import Generator, Tensor
 
-from spotter_core._checks import NotFinite, check_forget_classes, check_positive
+from spotter_core._checks import check_choice, check_forget_classes, check_positive
 from spotter_core.data import ImageSet
+from spotter_core.methods._descent import Descent, Phase, Plan
 from spotter_core.models import Classifier
-from spotter_core.training import Diverged, Watch
+from spotter_core.training import Predictions, Watch
 
 Reads = Literal["forget", "retain", "both"]
-BatchLoss = Callable[[Classifier, Tensor], dict[str, Tensor]]
-"""(student, indices of a batch) -> named scalar losses, the one to descend under ``"loss"``."""
 
 
 @dataclass
@@ -42,27 +40,11 @@ class Unlearned:
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """Settings common to all methods that descend a loss by SGD.
-
-    The defaults are DELETE's and Spotter's for CIFAR-10 with ResNet-18; a small network and small
-    images want others.
-    """
-
-    learning_rate: float = 1e-4
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    epochs: int = 10
-    batch_size: int = 128
-    max_norm: float | None = None
+    """A named way to unlearn, with its settings."""
 
     name: ClassVar[str]
     reads: ClassVar[Reads]
     source: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        check_positive(
-            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
-        )
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with other settings.
@@ -78,87 +60,116 @@ class Method(ABC):
             )
         return replace(self, **settings)
 
-    def descend(
-        self,
-        student: Classifier,
-        samples: ImageSet,
-        batch_loss: BatchLoss,
-        generator: Generator,
-        *,
-        watch: Watch | None = None,
-        stop: Callable[[Classifier], bool] | None = None,
-    ) -> list[dict[str, float]]:
-        """Train ``student`` in place on ``samples`` and return the mean losses of every epoch.
-
-        Raises:
-            Diverged: If a loss becomes NaN or infinite; names method, epoch and learning rate.
-        """
-        optimizer = torch.optim.SGD(
-            student.parameters(),
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-        )
-        history: list[dict[str, float]] = []
-        for epoch in range(1, self.epochs + 1):
-            sums: dict[str, Tensor] = {}
-            for index in samples.batches(self.batch_size, generator):
-                try:
-                    losses = batch_loss(student, index)
-                except NotFinite as error:  # raised where logits are checked, before the loss
-                    raise Diverged(
-                        f"{self.name}: {error} (epoch {epoch} of {self.epochs}, learning_rate "
-                        f"{self.learning_rate})"
-                    ) from error
-                optimizer.zero_grad()
-                losses["loss"].backward()
-                if self.max_norm is not None:
-                    torch.nn.utils.clip_grad_norm_(student.parameters(), self.max_norm)
-                optimizer.step()
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + value.detach() * len(index)
-            history.append({name: total.item() / len(samples) for name, total in sums.items()})
-            if not all(map(torch.isfinite, sums.values())):
-                raise Diverged(
-                    f"{self.name}: a loss is not finite in epoch {epoch} of {self.epochs} "
-                    f"({history[-1]}): lower learning_rate (it is {self.learning_rate})"
-                )
-            if watch is not None:
-                watch(epoch, student, history[-1])
-            if stop is not None and stop(student):
-                break
-        return history
-
 
 @dataclass(frozen=True)
-class ForgetOnlyMethod(Method):
-    """A method that is handed the original and the forget samples, and nothing else.
-
-    It is a pair of ideas: *targets*, computed once from the original, and a *loss* of the student's
-    logits against them. Spotter takes any such pair as its L_u. The student stays in eval mode, so
-    batch-norm statistics are frozen.
-    """
-
-    reads: ClassVar[Reads] = "forget"
+class RetainMethod(Method):
+    """A method that is handed retained samples beside the forget samples."""
 
     @abstractmethod
-    def targets(
+    def __call__(
         self,
         original: Classifier,
         forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
-        """Return ``(N, ...)`` targets of the forget samples; may leave numbers in ``notes``."""
+        *,
+        retain: ImageSet,
+        forget_classes: Sequence[int] | None = None,
+        generator: Generator | None = None,
+        watch: Watch | None = None,
+    ) -> Unlearned:
+        """Return an unlearned copy; arguments as in :class:`ForgetOnlyMethod`, and ``retain``."""
+
+
+@dataclass(frozen=True)
+class DescentMethod(Method):
+    """A method that descends losses step by step; any of them also works under Spotter.
+
+    The defaults are DELETE's and Spotter's for CIFAR-10 with ResNet-18; a small network and small
+    images want others.
+    """
+
+    learning_rate: float = 1e-4
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    epochs: int = 10
+    batch_size: int = 128
+    max_norm: float | None = None
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_positive(
+            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
+        )
+        check_choice("optimizer", self.optimizer, ("sgd", "adam"))
 
     @abstractmethod
-    def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
-        """Return the scalar loss of ``(N, C)`` student logits against their targets."""
+    def plan(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        retain: ImageSet | None,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+    ) -> Plan:
+        """Return what is to be done; all that depends on the original alone is computed here.
 
-    def finished(self, student: Classifier, forget: ImageSet) -> bool:
-        """Whether to stop before the last epoch; looks at the forget samples alone."""
-        return False
+        Args:
+            original: Left as it is; the plan's student is a copy.
+            forget: Training samples of the forget classes.
+            retain: Training samples of the others; ``None`` for a method that reads none.
+            forget_classes: Checked and sorted.
+            generator: Of everything random.
+        """
+
+    def _run(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        retain: ImageSet | None,
+        forget_classes: Sequence[int] | None,
+        generator: Generator | None,
+        watch: Watch | None,
+    ) -> Unlearned:
+        classes = forgotten_classes(original, forget, forget_classes)
+        generator = generator or Generator().manual_seed(0)
+        plan = self.plan(original, forget, retain, classes, generator)
+        settings = {f.name: getattr(self, f.name) for f in fields(Descent) if f.name != "name"}
+        history, reads = Descent(self.name, **settings).run(plan, generator, watch)
+        return Unlearned(plan.finish(plan.student).eval(), history, reads, plan.notes)
+
+
+@dataclass(frozen=True)
+class RetainDescent(DescentMethod, RetainMethod):
+    """A descent that also reads retained samples."""
+
+    reads: ClassVar[Reads] = "both"
+
+    def __call__(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        *,
+        retain: ImageSet,
+        forget_classes: Sequence[int] | None = None,
+        generator: Generator | None = None,
+        watch: Watch | None = None,
+    ) -> Unlearned:
+        """Return an unlearned copy; arguments as in :class:`ForgetOnlyMethod`, and ``retain``.
+
+        Raises:
+            ValueError: If there is no retained sample, or as there.
+            Diverged: If a loss becomes NaN or infinite.
+        """
+        if len(retain) == 0:
+            raise ValueError(f"retain is empty: {self.name} needs samples of the other classes")
+        return self._run(original, forget, retain, forget_classes, generator, watch)
+
+
+@dataclass(frozen=True)
+class ForgetOnlyMethod(DescentMethod):
+    """A descent that is handed the original and the forget samples, and nothing else."""
+
+    reads: ClassVar[Reads] = "forget"
 
     def __call__(
         self,
@@ -182,57 +193,57 @@ class ForgetOnlyMethod(Method):
             ValueError: If ``forget`` is empty or the forget classes are all or none.
             Diverged: If a loss becomes NaN or infinite.
         """
-        classes = forgotten_classes(original, forget, forget_classes)
-        generator = generator or Generator().manual_seed(0)
-        result = Unlearned(copy.deepcopy(original).eval())
-        batch_loss = self.prepare(original, forget, classes, generator, result.notes)
-        result.history = self.descend(
-            result.model,
-            forget,
-            batch_loss,
-            generator,
-            watch=watch,
-            stop=lambda student: self.finished(student, forget),
-        )
-        result.reads = {"forget": len(result.history) * len(forget), "retain": 0}
-        return result
+        return self._run(original, forget, None, forget_classes, generator, watch)
 
-    def prepare(
+
+@dataclass(frozen=True)
+class TargetMethod(ForgetOnlyMethod):
+    """Targets, computed once from the original, and a loss of the student's logits against them.
+
+    The student stays in eval mode, so batch-norm statistics are frozen.
+    """
+
+    @abstractmethod
+    def targets(
         self,
         original: Classifier,
         forget: ImageSet,
         forget_classes: tuple[int, ...],
         generator: Generator,
         notes: dict[str, float],
-    ) -> BatchLoss:
-        """Return the loss of a batch; all that depends on the original alone is computed here."""
-        targets = self.targets(original, forget, forget_classes, generator, notes)
-
-        def batch_loss(student: Classifier, index: Tensor) -> dict[str, Tensor]:
-            logits = student(forget.pixels(index))
-            return {"loss": self.loss(logits, targets[index], forget_classes)}
-
-        return batch_loss
-
-
-@dataclass(frozen=True)
-class RetainMethod(Method):
-    """A method that reads retained samples, and none of the forget samples."""
-
-    reads: ClassVar[Reads] = "retain"
+    ) -> Tensor:
+        """Return ``(N, ...)`` targets of the forget samples; may leave numbers in ``notes``."""
 
     @abstractmethod
-    def __call__(
+    def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
+        """Return the scalar loss of ``(N, C)`` student logits against their targets."""
+
+    def finished(self, student: Classifier, forget: ImageSet) -> bool:
+        """Whether to stop before the last epoch; looks at the forget samples alone."""
+        return False
+
+    def plan(
         self,
         original: Classifier,
         forget: ImageSet,
-        *,
-        retain: ImageSet,
-        forget_classes: Sequence[int] | None = None,
-        generator: Generator | None = None,
-        watch: Watch | None = None,
-    ) -> Unlearned:
-        """Return an unlearned copy; arguments as in :class:`ForgetOnlyMethod`, and ``retain``."""
+        retain: ImageSet | None,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+    ) -> Plan:
+        """Return one phase over the forget samples."""
+        notes: dict[str, float] = {}
+        targets = self.targets(original, forget, forget_classes, generator, notes)
+
+        def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
+            return {"loss": self.loss(out.logits, targets[index], forget_classes)}
+
+        phase = Phase(forget, "forget", loss)
+        return Plan(
+            copy.deepcopy(original).eval(),
+            lambda epoch: [phase],
+            finished=lambda student: self.finished(student, forget),
+            notes=notes,
+        )
 
 
 def forgotten_classes(

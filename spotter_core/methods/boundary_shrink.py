@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from spotter_core._checks import check_positive
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.methods._base import TargetMethod
 from spotter_core.models import Classifier
 from spotter_core.neighborhoods import image_gradient, runner_up
 from spotter_core.training import predict
 
 
 @dataclass(frozen=True)
-class BoundaryShrink(ForgetOnlyMethod):
+class BoundaryShrink(TargetMethod):
     """Descend the cross-entropy to the class that one FGSM step away from the label leads to.
 
     Reads: forget samples. Official defaults: FGSM bound 0.1 (pixel units), SGD 1e-5, momentum 0.9,

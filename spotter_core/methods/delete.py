@@ -7,13 +7,13 @@ from torch import Generator, Tensor
 
 from spotter_core.data import ImageSet
 from spotter_core.losses import masked_distillation_loss
-from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.methods._base import TargetMethod
 from spotter_core.models import Classifier
 from spotter_core.training import predict
 
 
 @dataclass(frozen=True)
-class Delete(ForgetOnlyMethod):
+class Delete(TargetMethod):
     """Distil the original with the forget classes cut out, on the forget samples.
 
     Reads: forget samples. Official defaults (CIFAR-10, ResNet-18): SGD 1e-4, momentum 0.9, no

@@ -1,7 +1,6 @@
 """Fine-tune: go on training on the retained samples and hope that the rest fades."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,14 +8,14 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import RetainMethod, Unlearned, forgotten_classes
+from spotter_core.methods._base import Reads, RetainDescent
+from spotter_core.methods._descent import Phase, Plan
 from spotter_core.models import Classifier
-from spotter_core.runtime import global_seed_from
-from spotter_core.training import Watch
+from spotter_core.training import Predictions
 
 
 @dataclass(frozen=True)
-class Finetune(RetainMethod):
+class Finetune(RetainDescent):
     """Descend the cross-entropy of the retained samples from the original's weights.
 
     Reads: retained samples. Official defaults: lr 0.01, 10 epochs, batch 256 (Unlearn-Sparse); lr
@@ -24,31 +23,25 @@ class Finetune(RetainMethod):
     """
 
     name: ClassVar[str] = "finetune"
+    reads: ClassVar[Reads] = "retain"
     source: ClassVar[str] = "Golatkar et al., CVPR 2020"
     learning_rate: float = 0.01
     batch_size: int = 256
 
-    def __call__(
+    def plan(
         self,
         original: Classifier,
         forget: ImageSet,
-        *,
-        retain: ImageSet,
-        forget_classes: Sequence[int] | None = None,
-        generator: Generator | None = None,
-        watch: Watch | None = None,
-    ) -> Unlearned:
-        """Return the fine-tuned copy."""
-        forgotten_classes(original, forget, forget_classes)
-        generator = generator or Generator().manual_seed(0)
-        result = Unlearned(copy.deepcopy(original).train())
+        retain: ImageSet | None,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+    ) -> Plan:
+        """Return one phase over the retained samples."""
+        assert retain is not None
+        labels = retain.labels
 
-        def batch_loss(student: Classifier, index: Tensor) -> dict[str, Tensor]:
-            logits = student(retain.pixels(index))
-            return {"loss": F.cross_entropy(logits, retain.labels[index])}
+        def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
+            return {"loss": F.cross_entropy(out.logits, labels[index])}
 
-        with global_seed_from(generator):  # dropout draws from torch's global generator
-            result.history = self.descend(result.model, retain, batch_loss, generator, watch=watch)
-        result.model.eval()
-        result.reads = {"forget": 0, "retain": len(result.history) * len(retain)}
-        return result
+        phase = Phase(retain, "retain", loss)
+        return Plan(copy.deepcopy(original).train(), lambda epoch: [phase])

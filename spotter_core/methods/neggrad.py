@@ -7,13 +7,13 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.methods._base import TargetMethod
 from spotter_core.models import Classifier
 from spotter_core.training import predict
 
 
 @dataclass(frozen=True)
-class NegGrad(ForgetOnlyMethod):
+class NegGrad(TargetMethod):
     """Ascend the cross-entropy of the forget samples that are still recognised.
 
     Reads: forget samples. Official defaults (Unlearn-Sparse, CIFAR-10, ResNet-18, class-wise): lr

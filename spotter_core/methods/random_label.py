@@ -8,12 +8,12 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import ForgetOnlyMethod
+from spotter_core.methods._base import TargetMethod
 from spotter_core.models import Classifier
 
 
 @dataclass(frozen=True)
-class RandomLabel(ForgetOnlyMethod):
+class RandomLabel(TargetMethod):
     """Descend the cross-entropy to a random retained label, fixed for each forget sample.
 
     Reads: forget samples (the variant of the UNSC code: retained classes only, SGD 1e-4, 20 epochs,

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Generator
 
 from spotter_core.data import ImageSet
-from spotter_core.methods._base import RetainMethod, Unlearned, forgotten_classes
+from spotter_core.methods._base import Reads, RetainMethod, Unlearned, forgotten_classes
 from spotter_core.models import Classifier
 from spotter_core.training import Recipe, Watch, fit
 
@@ -17,11 +17,12 @@ class Retrain(RetainMethod):
     """Train a fresh network of the same architecture by the original's recipe on retained samples.
 
     Reads: retained samples. The head keeps all C rows, so that every attack meets the same shape;
-    the forget classes' rows are only ever pushed down. ``recipe`` replaces the optimiser settings
-    of the other methods; give it the one that trained the original.
+    the forget classes' rows are only ever pushed down. Give ``recipe`` the one that
+    trained the original.
     """
 
     name: ClassVar[str] = "retrain"
+    reads: ClassVar[Reads] = "retain"
     source: ClassVar[str] = "exact unlearning, the definition"
     recipe: Recipe = field(default_factory=Recipe)
 

@@ -1,6 +1,7 @@
 """Spotter: forget, keep the neighborhood as it was, and scatter what is left of the class."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import ClassVar
 
@@ -9,16 +10,107 @@ from torch import Generator, Tensor
 
 from spotter_core._checks import check_positive
 from spotter_core.data import ImageSet
-from spotter_core.losses import SpotterLoss
-from spotter_core.methods._base import BatchLoss, ForgetOnlyMethod
+from spotter_core.losses import SpotterLoss, SpotterTerms, dispersion_loss
+from spotter_core.methods._base import DescentMethod, ForgetOnlyMethod, Reads, RetainDescent
+from spotter_core.methods._descent import Phase, Plan
 from spotter_core.methods.delete import Delete
 from spotter_core.models import Classifier
 from spotter_core.neighborhoods import BoundaryNeighborhood, Neighborhood
-from spotter_core.training import predict
+from spotter_core.training import Predictions, predict
 
 
 @dataclass(frozen=True)
-class Spotter(ForgetOnlyMethod):
+class SpotterTermsAround(DescentMethod):
+    """Spotter's two protective terms around the plan of a base method.
+
+    Attributes:
+        lambda_1: Weight of L_u against L_o, in [0, 1].
+        lambda_2: Weight of the dispersion term.
+        neighborhood: Where L_o is distilled.
+        twins: Perturbed copies of every forget sample; a step sees one of them, in turn.
+        base: Whose loss on the forget samples L_u is; DELETE's is Spotter's own. What else the base
+            method does (phases over retained samples, weights that it holds) stays as it is. Where
+            it has no phase over the forget samples alone, the two terms make one.
+    """
+
+    lambda_1: float = 0.7
+    lambda_2: float = 1.0
+    neighborhood: Neighborhood = field(default_factory=BoundaryNeighborhood)
+    twins: int = 1
+    base: DescentMethod = field(default_factory=Delete)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(twins=self.twins)
+        SpotterLoss((0,), lambda_1=self.lambda_1, lambda_2=self.lambda_2)  # refuses bad weights
+
+    def plan(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        retain: ImageSet | None,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+    ) -> Plan:
+        """Return the base method's plan with the terms put into its phases over forget samples."""
+        plan = self.base.plan(original, forget, retain, forget_classes, generator)
+        around = self._protection(original, forget, forget_classes, generator)
+        alone = around(Phase(forget, "forget", _no_loss))
+
+        def phases(epoch: int) -> list[Phase]:
+            own = plan.phases(epoch)
+            found = [around(p) if p.side == "forget" else p for p in own]
+            return found if any(p.side == "forget" for p in own) else [*found, alone]
+
+        return replace(plan, phases=phases)
+
+    def _protection(
+        self,
+        original: Classifier,
+        forget: ImageSet,
+        forget_classes: tuple[int, ...],
+        generator: Generator,
+    ) -> Callable[[Phase], Phase]:
+        """Return what puts the terms into a phase; twins and their targets are made here, once."""
+        images = forget.pixels()
+        near = [
+            self.neighborhood(original, images, forget.labels, forget_classes, generator=generator)
+            for _ in range(self.twins)
+        ]
+        near_targets = [predict(original, twin).logits for twin in near]
+        objective = SpotterLoss(forget_classes, lambda_1=self.lambda_1, lambda_2=self.lambda_2)
+        shown, asked = count(), count()  # steps so far, by those who ask for the twin of a step
+
+        def around(phase: Phase) -> Phase:
+            def inputs(index: Tensor) -> Tensor:
+                return torch.cat([phase.show(index), near[next(shown) % self.twins][index]])
+
+            def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
+                twin, n = next(asked) % self.twins, len(index)
+                own = Predictions(out.features[:n], out.logits[:n])
+                losses = phase.loss(own, index)
+                terms = SpotterTerms(
+                    unlearning=losses.pop("loss"),
+                    # a base method may have added rows to the head; the original has none there
+                    over_unlearning=objective.distil(
+                        out.logits[n:, : original.num_classes], near_targets[twin][index]
+                    ),
+                    dispersion=dispersion_loss(own.features, forget.labels[index]),
+                )
+                return {"loss": objective.weigh(terms), **terms._asdict(), **losses}
+
+            return replace(phase, inputs=inputs, loss=loss)
+
+        return around
+
+
+def _no_loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
+    """Stand for L_u where the base method has no loss on forget samples."""
+    return {"loss": out.logits.new_zeros(())}
+
+
+@dataclass(frozen=True)
+class Spotter(SpotterTermsAround, ForgetOnlyMethod):
     """Descend :class:`~spotter_core.losses.SpotterLoss`, alone or around a base method's loss.
 
     Reads: forget samples, and points that it makes of them.
@@ -29,79 +121,21 @@ class Spotter(ForgetOnlyMethod):
     Ours: the neighborhood lies in pixel space and leads *towards* the boundary; the original's
     outputs on both sets are computed once instead of at every step; a step is one pass of the
     student over clean and perturbed images together.
-
-    Attributes:
-        lambda_1: Weight of L_u against L_o, in [0, 1].
-        lambda_2: Weight of the dispersion term.
-        neighborhood: Where L_o is distilled.
-        twins: Perturbed copies of every forget sample; a step sees one of them, in turn.
-        base: Whose targets and loss L_u is; DELETE's are Spotter's own.
     """
 
     name: ClassVar[str] = "spotter"
     source: ClassVar[str] = "Ha, Park and Yoon, ICML 2026"
-    lambda_1: float = 0.7
-    lambda_2: float = 1.0
-    neighborhood: Neighborhood = field(default_factory=BoundaryNeighborhood)
-    twins: int = 1
-    base: ForgetOnlyMethod = field(default_factory=Delete)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_positive(twins=self.twins)
-        SpotterLoss((0,), lambda_1=self.lambda_1, lambda_2=self.lambda_2)  # refuses bad weights
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
-        """Return the base method's targets."""
-        return self.base.targets(original, forget, forget_classes, generator, notes)
+@dataclass(frozen=True)
+class SpotterWithRetain(SpotterTermsAround, RetainDescent):
+    """Spotter around a base method that reads retained samples, as that method does."""
 
-    def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
-        """Return the base method's loss, L_u."""
-        return self.base.loss(logits, targets, forget_classes)
+    name: ClassVar[str] = "spotter"
+    reads: ClassVar[Reads] = "both"
+    source: ClassVar[str] = Spotter.source
 
-    def prepare(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> BatchLoss:
-        """Return Spotter's loss of a batch; targets and twins are made here, once."""
-        targets = self.targets(original, forget, forget_classes, generator, notes)
-        images = forget.pixels()
-        near = [
-            self.neighborhood(original, images, forget.labels, forget_classes, generator=generator)
-            for _ in range(self.twins)
-        ]
-        near_targets = [predict(original, twin).logits for twin in near]
-        objective = SpotterLoss(
-            forget_classes,
-            lambda_1=self.lambda_1,
-            lambda_2=self.lambda_2,
-            base_loss=lambda logits, target: self.loss(logits, target, forget_classes),
-        )
-        turns = count()
 
-        def batch_loss(student: Classifier, index: Tensor) -> dict[str, Tensor]:
-            twin = next(turns) % self.twins
-            features = student.features(torch.cat([images[index], near[twin][index]]))
-            logits, near_logits = student.head(features).chunk(2)
-            terms = objective.terms(
-                logits,
-                targets[index],
-                near_logits,
-                near_targets[twin][index],
-                features[: len(index)],
-                forget.labels[index],
-            )
-            return {"loss": objective.weigh(terms), **terms._asdict()}
-
-        return batch_loss
+def around(base: DescentMethod) -> Spotter | SpotterWithRetain:
+    """Return Spotter around a base method; it is handed retained samples only if that one is."""
+    return SpotterWithRetain(base=base) if isinstance(base, RetainDescent) else Spotter(base=base)
