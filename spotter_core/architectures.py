@@ -4,6 +4,7 @@ Layer 1: plain modules with an ``out_features``; the head is added by ``models``
 """
 
 import math
+from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,29 +62,49 @@ class SmallCNN(nn.Module):
         return features
 
 
+class ConvNorm(nn.Sequential):
+    """A convolution without bias and its batch norm, for ``(N, C, H, W)``.
+
+    With frozen statistics (eval mode) the norm is folded into the convolution: one pass over the
+    activations less, the same numbers, exact gradients for every parameter. The convolution is
+    then not called as a module: hook this one to see its inputs.
+    """
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> None:
+        conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
+        super().__init__(OrderedDict(conv=conv, norm=nn.BatchNorm2d(channels_out)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised output, ``stride`` times smaller in height and width."""
+        conv, norm = self.conv, self.norm
+        if norm.training or norm.running_mean is None or norm.running_var is None:
+            normalised: Tensor = norm(conv(x))
+            return normalised
+        # In the parameters' own float32 under autocast too: the convolution alone rounds.
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = conv.weight * scale.view(-1, 1, 1, 1)
+        bias = norm.bias - norm.running_mean * scale
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding)
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions around a shortcut (He et al. 2016)."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels_out)
-        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels_out)
+        self.first = ConvNorm(channels_in, channels_out, 3, stride)
+        self.second = ConvNorm(channels_out, channels_out, 3)
         same = stride == 1 and channels_in == channels_out
-        self.shortcut = (
-            nn.Identity()
-            if same
-            else nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False),
-                nn.BatchNorm2d(channels_out),
-            )
-        )
+        self.shortcut = nn.Identity() if same else ConvNorm(channels_in, channels_out, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, ``stride`` times smaller in height and width."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+        # In place where autograd keeps no copy of what is overwritten.
+        out: Tensor = self.second(F.relu_(self.first(x)))
+        return F.relu_(out.add_(self.shortcut(x)))
 
 
 class ResNet18(nn.Module):
@@ -104,12 +125,10 @@ class ResNet18(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(BasicBlock(channels, width * 2**stage, stride))
                 channels = width * 2**stage
-        self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
+        self.stem = ConvNorm(input_shape[0], width, 3)
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, 8 * width)``."""
-        out: Tensor = self.blocks(self.stem(x))
+        out: Tensor = self.blocks(F.relu_(self.stem(x)))
         return out.mean(dim=(2, 3))

@@ -1,0 +1,179 @@
+import copy
+
+import pytest
+import torch
+from torch import Generator, nn
+from torch.nn import functional as F
+
+from spotter_core.architectures import BasicBlock, ConvNorm, ResNet18
+
+
+def seeded(seed=0):
+    return Generator().manual_seed(seed)
+
+
+def lively(module, seed=0):
+    """Give every norm statistics and parameters far from those of a fresh network."""
+    generator = seeded(seed)
+    for m in module.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            with torch.no_grad():
+                for value in (m.weight, m.bias, m.running_mean):
+                    value.copy_(torch.randn(value.shape, generator=generator))
+                m.running_var.copy_(0.1 + torch.rand(m.running_var.shape, generator=generator))
+    return module
+
+
+def plain(layer, x):
+    """The same layer in two steps, as its modules would do it."""
+    return layer.norm(layer.conv(x))
+
+
+def gradients(output, inputs):
+    weights = torch.linspace(-1.0, 1.0, output.numel(), dtype=output.dtype).view(output.shape)
+    return torch.autograd.grad((output * weights).sum(), inputs)
+
+
+def graph(output):
+    """Names of all steps that a backward pass from ``output`` would go through."""
+    names, open_ = [], [output.grad_fn]
+    while open_:
+        node = open_.pop()
+        if node is not None:
+            names.append(type(node).__name__)
+            open_.extend(step for step, _ in node.next_functions)
+    return names
+
+
+# --- convolution and norm -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (1, 2)])
+def test_conv_norm_equals_its_two_steps_with_all_gradients(kernel, stride, training):
+    layer = lively(ConvNorm(3, 5, kernel, stride)).double().train(training)
+    two_steps = copy.deepcopy(layer)
+    x = torch.randn(4, 3, 7, 6, dtype=torch.float64, generator=seeded(1), requires_grad=True)
+    found, expected = layer(x), plain(two_steps, x)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        gradients(found, [x, *layer.parameters()]),
+        gradients(expected, [x, *two_steps.parameters()]),
+    )
+
+
+def test_conv_norm_gradients_are_those_of_finite_differences():
+    layer = lively(ConvNorm(2, 3, 3)).double().eval()
+    x = torch.randn(1, 2, 3, 3, dtype=torch.float64, generator=seeded(1), requires_grad=True)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(x, *values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(run, (x, *layer.parameters()))
+
+
+def test_training_steps_leave_the_state_that_batch_norm_leaves():
+    layer = lively(ConvNorm(3, 4, 3))
+    conv, norm = copy.deepcopy(layer.conv), copy.deepcopy(layer.norm)
+    ours = torch.optim.SGD(layer.parameters(), lr=0.1)
+    theirs = torch.optim.SGD([*conv.parameters(), *norm.parameters()], lr=0.1)
+    for seed in range(3):
+        x = torch.randn(4, 3, 5, 5, generator=seeded(seed))
+        for loss, optimizer in ((layer(x), ours), (norm(conv(x)), theirs)):
+            optimizer.zero_grad()
+            loss.square().mean().backward()
+            optimizer.step()
+    assert layer.norm.num_batches_tracked == 3
+    expected = nn.ModuleDict({"conv": conv, "norm": norm}).state_dict()
+    assert list(layer.state_dict()) == list(expected)
+    for name, value in layer.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_evaluation_changes_no_state(unchanged):
+    layer = lively(ConvNorm(3, 4, 3)).eval()
+    x = torch.randn(2, 3, 5, 5)
+    with unchanged(layer):
+        layer(x)
+
+
+def test_a_norm_frozen_by_itself_is_folded_while_the_rest_trains():
+    layer = lively(ConvNorm(3, 4, 3)).train()
+    layer.norm.eval()
+    before = layer.norm.running_mean.clone()
+    x = torch.randn(2, 3, 5, 5, generator=seeded(1))
+    torch.testing.assert_close(layer(x), plain(layer, x))
+    assert torch.equal(layer.norm.running_mean, before)
+
+
+def test_frozen_parameters_add_nothing_to_the_graph():
+    layer = lively(ConvNorm(3, 4, 3)).eval().requires_grad_(False)
+    x = torch.randn(2, 3, 5, 5, requires_grad=True)
+    assert graph(layer(x)) == ["ConvolutionBackward0", "AccumulateGrad"]
+    assert layer(x.detach()).grad_fn is None
+
+
+def test_under_autocast_the_fold_is_computed_in_float32():
+    layer = lively(ConvNorm(3, 4, 3)).eval()
+    x = torch.randn(2, 3, 8, 8, generator=seeded(1))
+    seen = []
+
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is F.conv2d:
+                seen.extend(value.dtype for value in args[1:3])
+            return function(*args, **(kwargs or {}))
+
+    with torch.autocast("cpu", dtype=torch.bfloat16), Watch():
+        found = layer(x)
+    assert found.dtype == torch.bfloat16
+    assert seen == [torch.float32, torch.float32]
+    torch.testing.assert_close(found.float(), layer(x), rtol=0.02, atol=0.05)
+
+
+# --- ResNet-18 ------------------------------------------------------------------------------------
+
+
+def unfolded(network, x):
+    """ResNet-18 as the textbook writes it, from the same modules, nothing folded or in place."""
+    out = F.relu(plain(network.stem, x))
+    for block in network.blocks:
+        same = isinstance(block.shortcut, nn.Identity)
+        short = out if same else plain(block.shortcut, out)
+        out = F.relu(plain(block.second, F.relu(plain(block.first, out))) + short)
+    return out.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_resnet18_equals_the_textbook_with_all_gradients(training):
+    network = lively(ResNet18((3, 16, 16), 3)).double().train(training)
+    textbook = copy.deepcopy(network)
+    x = torch.rand(3, 3, 16, 16, dtype=torch.float64, generator=seeded(1), requires_grad=True)
+    before = x.detach().clone()
+    found, expected = network(x), unfolded(textbook, x)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        gradients(found, [x, *network.parameters()]),
+        gradients(expected, [x, *textbook.parameters()]),
+    )
+    assert torch.equal(x.detach(), before)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(textbook.state_dict()[name], value)
+
+
+def test_a_block_leaves_its_input_alone():
+    block = lively(BasicBlock(4, 4, 1)).eval()
+    x = torch.randn(2, 4, 5, 5, generator=seeded(1))
+    before = x.clone()
+    block(x)
+    assert torch.equal(x, before)
+
+
+def test_resnet18_copies_and_reloads_to_the_same_numbers():
+    network = lively(ResNet18((3, 8, 8), 2)).eval()
+    x = torch.rand(2, 3, 8, 8, generator=seeded(1))
+    loaded = ResNet18((3, 8, 8), 2).eval()
+    loaded.load_state_dict(network.state_dict())
+    for other in (copy.deepcopy(network), loaded):
+        assert torch.equal(other(x), network(x))
