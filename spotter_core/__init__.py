@@ -2,13 +2,15 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``runtime`` ``_checks`` ``sources`` -- whole files, devices and seeds, argument checks,
-   the code that a result depends on.
-1. ``divergence`` ``architectures`` ``folders`` ``profiles`` ``results`` ``execute`` -- distances in
-   log space; networks; pictures decoded; a study's settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` -- what is trained, on what, by which loss.
-3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``checkpoints`` -- what "near" means; fitting;
-   OU@epsilon and friends; a study in the plane; weights on disk.
+0. ``files`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, devices and seeds,
+   memory that runs out, argument checks, the code that a result depends on.
+1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``checkpoints`` ``profiles``
+   ``results`` ``execute`` -- distances in log space; networks; pictures shifted and mirrored;
+   pictures decoded; weights on disk; a study's settings; rows of numbers; a notebook executed.
+2. ``losses`` ``data`` ``models`` ``progress`` -- what is trained, on what, by which loss; how far
+   a training has come.
+3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` -- what "near" means; fitting; OU@epsilon and
+   friends; a study in the plane.
 4. ``methods`` ``attacks`` ``slices`` ``embedding`` ``published`` -- how a class is unlearned, how
    it is brought back; planes and maps to be looked at; the published code's perturbation.
 5. ``settings`` -- what the words of a profile mean.

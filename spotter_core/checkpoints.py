@@ -1,63 +1,78 @@
-"""Weights on disk: safetensors, whole or absent, true to the settings that made them.
+"""Weights and other tensors on disk: safetensors, whole or absent, true to their settings.
 
-Layer 3. No code in a file is ever run.
+Layer 1. No code in a file is ever run.
 """
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from spotter_core.files import atomic_path
-from spotter_core.models import Classifier
+
+Network = TypeVar("Network", bound=nn.Module)
+ADVICE = "delete it to have it made anew"
 
 
-def save_weights(model: Classifier, path: Path, *, settings: str = "", record: str = "") -> None:
-    """Write the weights as safetensors, whole or not at all.
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, *, settings: str = "", record: str = ""
+) -> None:
+    """Write named tensors as safetensors, whole or not at all.
 
     Args:
-        model: Whose weights to write.
+        tensors: Of any shape, on any device.
         path: File to write.
-        settings: Identifies what made them; checked by :func:`load_weights`.
+        settings: Identifies what made them; checked by :func:`load_tensors`.
         record: Any text to be kept in the same file, so that the two can't part.
     """
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    data = save(tensors, metadata={"settings": settings, "record": record})
+    ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    data = save(ready, metadata={"settings": settings, "record": record})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)  # save_file() would hide a full disk in an error of its own
 
 
-def load_weights(
-    model: Classifier, path: Path, *, settings: str | None = None
-) -> tuple[Classifier, str]:
-    """Return a copy of ``model`` with the weights at ``path``, and the record kept with them.
-
-    No code in the file is ever run.
+def load_tensors(path: Path, *, settings: str | None = None) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors at ``path``, on the CPU, and the record kept with them.
 
     Raises:
-        ValueError: If the file is no safetensors file, is cut short, belongs to another
-            architecture, or was made with other settings than ``settings``.
+        ValueError: If the file is no safetensors file, is cut short, or was made with other
+            settings than ``settings``.
     """
-    advice = "delete it to have it made anew"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"checkpoint {path} can't be read ({error}): {advice}") from error
+        raise ValueError(f"checkpoint {path} can't be read ({error}): {ADVICE}") from error
     if settings is not None and metadata.get("settings") != settings:
         raise ValueError(
             f"checkpoint {path} was made with settings {metadata.get('settings')!r}, "
-            f"expected {settings!r}: {advice}"
+            f"expected {settings!r}: {ADVICE}"
         )
+    return tensors, metadata.get("record", "")
+
+
+def save_weights(model: nn.Module, path: Path, *, settings: str = "", record: str = "") -> None:
+    """Write the weights of ``model``; the other arguments as in :func:`save_tensors`."""
+    save_tensors(model.state_dict(), path, settings=settings, record=record)
+
+
+def load_weights(model: Network, path: Path, *, settings: str | None = None) -> tuple[Network, str]:
+    """Return a copy of ``model`` with the weights at ``path``, and the record kept with them.
+
+    Raises:
+        ValueError: As :func:`load_tensors`, and if the weights belong to another architecture.
+    """
+    tensors, record = load_tensors(path, settings=settings)
     loaded = copy.deepcopy(model)
     try:
         loaded.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(
-            f"checkpoint {path} belongs to another architecture: {error}; {advice}"
+            f"checkpoint {path} belongs to another architecture: {error}; {ADVICE}"
         ) from error
-    return loaded, metadata.get("record", "")
+    return loaded, record

@@ -13,10 +13,19 @@ from spotter_core.sources import PACKAGE, ROOT, imported_modules
 # A file imports only from layers below its own. Change the docstrings with this table: that of the
 # package, and the layer that a file says it is in.
 LAYERS = [
-    ["files", "runtime", "_checks", "sources"],
-    ["divergence", "architectures", "folders", "profiles", "results", "execute"],
-    ["losses", "data", "models"],
-    ["neighborhoods", "training", "metrics", "toy", "checkpoints"],
+    ["files", "runtime", "memory", "_checks", "sources"],
+    [
+        "divergence",
+        "architectures",
+        "augmentation",
+        "folders",
+        "checkpoints",
+        "profiles",
+        "results",
+        "execute",
+    ],
+    ["losses", "data", "models", "progress"],
+    ["neighborhoods", "training", "metrics", "toy"],
     ["methods", "attacks", "slices", "embedding", "published"],
     ["settings"],
     ["study"],
@@ -97,7 +106,7 @@ def test_the_core_has_no_relative_import_because_no_fingerprint_would_follow_it(
 
 
 def test_the_package_lists_its_layers():
-    listed = re.findall(r"^(\d)\. ((?:``\w+`` )+)--", spotter_core.__doc__, flags=re.MULTILINE)
+    listed = re.findall(r"^(\d)\. ((?:``\w+``\s+)+)--", spotter_core.__doc__, flags=re.MULTILINE)
     assert [int(number) for number, _ in listed] == list(range(len(LAYERS)))
     assert [re.findall(r"``(\w+)``", names) for _, names in listed] == LAYERS
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Generator
@@ -35,8 +36,14 @@ class Retrain(RetainMethod):
         forget_classes: Sequence[int] | None = None,
         generator: Generator | None = None,
         watch: Watch | None = None,
+        resume: Path | None = None,
+        settings: str = "",
     ) -> Unlearned:
-        """Return the retrained oracle; of ``original`` only the architecture is used."""
+        """Return the retrained oracle; of ``original`` only the architecture is used.
+
+        Killed, it goes on where it was: ``resume`` and ``settings`` are those of
+        :func:`~spotter_core.training.fit`.
+        """
         forgotten_classes(original, forget, forget_classes)
         generator = generator or Generator().manual_seed(0)
         fitted = fit(
@@ -45,6 +52,8 @@ class Retrain(RetainMethod):
             recipe=self.recipe,
             generator=generator,
             watch=watch,
+            resume=resume,
+            settings=settings,
         )
         history = [{"loss": loss} for loss in fitted.losses]
         reads = {"forget": 0, "retain": self.recipe.epochs * len(retain)}
