@@ -38,8 +38,18 @@ INSIDE = {
     "methods": [
         ["_descent"],
         ["_base"],
-        ["boundary_shrink", "delete", "finetune", "neggrad", "random_label", "retrain"],
-        ["spotter"],
+        [
+            "bad_teacher",
+            "boundary_shrink",
+            "delete",
+            "finetune",
+            "l1_sparse",
+            "neggrad",
+            "random_label",
+            "retrain",
+            "scrub",
+        ],
+        ["neggrad_plus", "spotter"],
     ],
     "plots": [
         ["style"],

@@ -17,12 +17,16 @@ from spotter_core.methods._base import (
     RetainMethod,
     Unlearned,
 )
+from spotter_core.methods.bad_teacher import BadTeacher
 from spotter_core.methods.boundary_shrink import BoundaryShrink
 from spotter_core.methods.delete import Delete
 from spotter_core.methods.finetune import Finetune
+from spotter_core.methods.l1_sparse import L1Sparse
 from spotter_core.methods.neggrad import NegGrad
+from spotter_core.methods.neggrad_plus import NegGradPlus
 from spotter_core.methods.random_label import RandomLabel
 from spotter_core.methods.retrain import Retrain
+from spotter_core.methods.scrub import Scrub
 from spotter_core.methods.spotter import Spotter, around
 from spotter_core.models import Classifier
 from spotter_core.training import Watch
@@ -31,8 +35,12 @@ _ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
     Retrain(),
     Finetune(),
     NegGrad(),
+    NegGradPlus(),
     RandomLabel(),
     BoundaryShrink(),
+    BadTeacher(),
+    Scrub(),
+    L1Sparse(),
     Delete(),
     Spotter(),
 )

@@ -39,8 +39,7 @@ class NegGrad(TargetMethod):
 
     def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
         """Return the negative cross-entropy, 0 for samples that are not recognised any more."""
-        recognised = logits.argmax(dim=1) == targets
-        return -(F.cross_entropy(logits, targets, reduction="none") * recognised).mean()
+        return ascent_while_recognised(logits, targets)
 
     def finished(self, student: Classifier, forget: ImageSet) -> bool:
         """Return whether no forget sample is classified as its label any more."""
@@ -48,3 +47,9 @@ class NegGrad(TargetMethod):
         if not bool(logits.isfinite().all()):
             return False  # not finished but diverged, as the next loss will say
         return not bool((logits.argmax(dim=1) == forget.labels).any())
+
+
+def ascent_while_recognised(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean negative cross-entropy, where a sample that is not recognised counts 0."""
+    recognised = logits.argmax(dim=1) == labels
+    return -(F.cross_entropy(logits, labels, reduction="none") * recognised).mean()

@@ -53,7 +53,8 @@ class SpotterTermsAround(DescentMethod):
         generator: Generator,
     ) -> Plan:
         """Return the base method's plan with the terms put into its phases over forget samples."""
-        plan = self.base.plan(original, forget, retain, forget_classes, generator)
+        base = replace(self.base, epochs=self.epochs)  # what a base does may depend on how many
+        plan = base.plan(original, forget, retain, forget_classes, generator)
         around = self._protection(original, forget, forget_classes, generator)
         alone = around(Phase(forget, "forget", _no_loss))
 
@@ -138,4 +139,6 @@ class SpotterWithRetain(SpotterTermsAround, RetainDescent):
 
 def around(base: DescentMethod) -> Spotter | SpotterWithRetain:
     """Return Spotter around a base method; it is handed retained samples only if that one is."""
-    return SpotterWithRetain(base=base) if isinstance(base, RetainDescent) else Spotter(base=base)
+    if isinstance(base, RetainDescent):
+        return SpotterWithRetain(base=base, retain_share=base.retain_share)
+    return Spotter(base=base)
