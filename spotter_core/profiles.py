@@ -67,6 +67,7 @@ class Profile:
         ablation_seeds: Runs that notebook 07 makes more models of; empty for all.
         tuning: Cells and candidates that ``methods`` were chosen from; see ``tuning.py``.
         size: Side that a folder's images are resized to.
+        evaluated: Retained training images that measurements read at most; empty for all.
         jobs: Parallel parts of a notebook's cells in the graph; one where not named.
         threads: Of one job.
         minutes: Limit of one job.
@@ -91,6 +92,7 @@ class Profile:
     tuning: dict[str, Any]
     ablation_seeds: tuple[int, ...] = ()
     size: int | None = None
+    evaluated: int | None = None
     jobs: Mapping[str, int] | None = None
     threads: int = 1
     minutes: int = 10

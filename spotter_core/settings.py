@@ -62,6 +62,8 @@ def configured_method(
 ) -> ForgetOnlyMethod | RetainMethod:
     """Return a method with the profile's settings, then with ``settings`` over them.
 
+    A base method under Spotter has the settings that the profile gives it alone.
+
     Raises:
         ValueError: If the method is not in the profile, or a setting is unknown.
     """
@@ -72,6 +74,10 @@ def configured_method(
     method = find_method(name)
     if isinstance(method, Retrain):  # the oracle is trained as the original was
         ready["recipe"] = Recipe(**profile.recipe)
+    base = getattr(method, "base", None)
+    if base is not None and base.name in profile.methods and name != base.name:
+        # of these only what the base's loss depends on counts; the steps are Spotter's
+        ready["base"] = configured_method(profile, base.name)
     return method.with_settings(**ready)
 
 

@@ -8,20 +8,21 @@ and written whole; so it does not matter who asks first, in which order, or who 
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 from tqdm import tqdm
 
 from spotter_core.attacks import PrototypeSweep
 from spotter_core.checkpoints import load_weights, save_weights
 from spotter_core.data import Dataset, ForgetSplit, ImageSet, load_dataset
-from spotter_core.files import project_root, settings_hash
+from spotter_core.files import project_root, settings_hash, write_text_atomically
 from spotter_core.methods import ForgetOnlyMethod, RetainMethod, unlearn
 from spotter_core.models import Classifier, build_model
 from spotter_core.neighborhoods import Neighborhood
@@ -34,11 +35,14 @@ from spotter_core.settings import (
     configured_sweep,
 )
 from spotter_core.sources import code_fingerprint, function_digest
-from spotter_core.training import Predictions, Recipe, fit, predict
+from spotter_core.training import Diverged, Predictions, Recipe, fit, predict
 
 log = logging.getLogger(__name__)
+Kept = TypeVar("Kept", "Near", "Made", Predictions)
 UNLEARNING = function_digest(unlearn)
 """How a method is run belongs to what made a model."""
+KEPT_BYTES = 2 * 2**30
+"""Models, predictions and neighborhoods kept in memory; what was not asked for longest goes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,18 @@ class Made:
 
     model: Classifier
     record: dict[str, Any]
+
+
+def size_of(kept: Near | Made | Predictions) -> int:
+    """Return the bytes of what a study keeps in memory."""
+    tensors: Iterable[Any] = (
+        kept.model.state_dict().values()
+        if isinstance(kept, Made)
+        else kept
+        if isinstance(kept, tuple)
+        else vars(kept).values()
+    )
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 class Study:
@@ -81,10 +97,8 @@ class Study:
             self.neighborhood(name)
         for variant in self.profile.attacks:
             self.sweep(**variant)
-        self._made: dict[tuple[str, str], Made] = {}
-        self._splits: dict[tuple[int, ...], ForgetSplit] = {}
-        self._near: dict[tuple[str, str, str], Near] = {}
-        self._predictions: dict[tuple[str, str, str], Predictions] = {}
+        self._splits: LRUCache[tuple[int, ...], ForgetSplit] = LRUCache(2)
+        self._kept: LRUCache[tuple[str, ...], Any] = LRUCache(KEPT_BYTES, getsizeof=size_of)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -134,10 +148,18 @@ class Study:
         return self._splits[cell.forget]
 
     def part(self, cell: Cell, where: str) -> ImageSet:
-        """Return one part of the split by name, such as ``"forget/test"``."""
+        """Return the samples that are measured on, by name, such as ``"forget/test"``.
+
+        Of ``"retain/train"``, much the largest part, a fixed random sample of the profile's
+        ``evaluated`` images.
+        """
         side, _, name = where.partition("/")
         chosen: ImageSet = getattr(getattr(self.split(cell), side), name)
-        return chosen
+        most = self.profile.evaluated
+        if where != "retain/train" or most is None or len(chosen) <= most:
+            return chosen
+        drawn = torch.randperm(len(chosen), generator=seeded_generator("evaluated", cell.classes))
+        return chosen.subset(drawn[:most].sort().values.to(chosen.labels.device))
 
     # --- models ---------------------------------------------------------------------------------
 
@@ -179,18 +201,53 @@ class Study:
             cell: Forget classes and seed.
             method: ``"original"`` or a method of the profile.
             **settings: Over the profile's; for ablations.
+
+        Raises:
+            Diverged: If the run reached a loss that is not finite, now or when it was tried.
         """
         path = self.path(cell, method, **settings)
         key = (str(path), self.fingerprint(cell, method, **settings))
-        if key not in self._made:
-            self._made[key] = self._load(*key) or self._make(cell, method, settings, *key)
-        return self._made[key]
+        return self._keep(
+            ("made", *key), lambda: self._load(*key) or self._make(cell, method, settings, *key)
+        )
+
+    def _keep(self, key: tuple[str, ...], make: Callable[[], Kept]) -> Kept:
+        """Return what is kept under ``key``, else what is made now."""
+        if key in self._kept:
+            kept: Kept = self._kept[key]
+            return kept
+        made = make()
+        if size_of(made) <= KEPT_BYTES:
+            self._kept[key] = made
+        return made
+
+    def surviving(self, cell: Cell, methods: Sequence[str]) -> list[str]:
+        """Return those of ``methods`` that did not diverge, all of them made if they were not.
+
+        Raises:
+            Diverged: If a yardstick did: there is nothing to compare with.
+        """
+        left = []
+        for method in methods:
+            try:
+                self.made(cell, method)
+                left.append(method)
+            except Diverged as error:
+                if method in ("original", "retrain"):
+                    raise
+                log.warning("%s %s is left out: %s", cell, method, error)
+        return left
 
     def model(self, cell: Cell, method: str, **settings: Any) -> Classifier:
         """Return the model of :meth:`made`."""
         return self.made(cell, method, **settings).model
 
     def _load(self, path: str, fingerprint: str) -> Made | None:
+        failure = Path(path).with_suffix(".diverged.json")
+        if failure.is_file():
+            found = json.loads(failure.read_text(encoding="utf-8"))
+            if found["settings"] == fingerprint:
+                raise Diverged(found["reason"])
         if not Path(path).is_file():
             return None
         try:
@@ -219,7 +276,14 @@ class Study:
                 model = fitted.model
             else:
                 chosen, split = self.method(method, **settings), self.split(cell)
-                result = unlearn(chosen, original, split, generator, lambda *_: bar.update())
+                try:
+                    result = unlearn(chosen, original, split, generator, lambda *_: bar.update())
+                except Diverged as error:  # kept, so that nobody tries again in vain
+                    told = {"settings": fingerprint, "reason": str(error)}
+                    write_text_atomically(
+                        Path(path).with_suffix(".diverged.json"), json.dumps(told)
+                    )
+                    raise
                 record = {"history": result.history, "reads": result.reads, "notes": result.notes}
                 model = result.model
         record["seconds"] = round(time.perf_counter() - start, 3)
@@ -230,24 +294,24 @@ class Study:
 
     def predictions(self, cell: Cell, method: str, where: str) -> Predictions:
         """Return features and logits of a model on a part of the split, from one pass."""
-        key = (str(cell), method, where)
-        if key not in self._predictions:
-            images = self.part(cell, where).images
-            self._predictions[key] = predict(self.model(cell, method), images)
-        return self._predictions[key]
+        return self._keep(
+            ("predictions", str(cell), method, where),
+            lambda: predict(self.model(cell, method), self.part(cell, where).images),
+        )
 
     def near(self, cell: Cell, neighborhood: str | Neighborhood, where: str) -> Near:
         """Return a neighborhood's points around a part; they depend on the original alone."""
         maker = self.neighborhood(neighborhood) if isinstance(neighborhood, str) else neighborhood
-        key = (str(cell), repr(maker), where)
-        if key not in self._near:
+
+        def make() -> Near:
             original, samples = self.model(cell, "original"), self.part(cell, where)
             generator = seeded_generator(self.profile.dataset, cell, "near", where)
             images = maker(
                 original, samples.pixels(), samples.labels, cell.forget, generator=generator
             )
-            self._near[key] = Near(images, predict(original, images).logits, samples.labels)
-        return self._near[key]
+            return Near(images, predict(original, images).logits, samples.labels)
+
+        return self._keep(("near", str(cell), repr(maker), where), make)
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -284,7 +348,8 @@ class Study:
         Args:
             compute: A function of ``measurements``; its name names the file.
             cell: Forget classes and seed.
-            methods: Models to measure, ``"original"`` among them.
+            methods: Models to measure, ``"original"`` among them; one that diverged has one row,
+                of the measure ``diverged``.
         """
         path = self.rows_path(compute.__name__, cell)
         fingerprint = settings_hash(
@@ -300,7 +365,9 @@ class Study:
                     return load_rows(path)
             except ValueError as error:
                 log.warning("%s; measuring anew", error)
-        rows = compute(self, cell, methods)
+        left = self.surviving(cell, methods)
+        rows = compute(self, cell, left)
+        rows += [self.row(cell, m, "", "diverged", 1.0, "flag") for m in methods if m not in left]
         about = {"fingerprint": fingerprint, "profile": self.profile.name, **describe_run()}
         save_rows(path, rows, about=about)
         return rows
@@ -308,4 +375,4 @@ class Study:
     def _measuring(self) -> list[Any]:
         p = self.profile
         near = [p.label, list(p.neighborhoods.items()), p.curves, p.epsilons]  # the order counts
-        return [*near, p.shots, p.alphas, p.supports, p.attacks, p.ablation]
+        return [*near, p.shots, p.alphas, p.supports, p.attacks, p.ablation, p.evaluated]
