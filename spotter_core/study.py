@@ -262,6 +262,7 @@ class Study:
     ) -> Made:
         generator = seeded_generator(self.profile.dataset, cell.seed, method)
         original = None if method == "original" else self.model(cell, "original")
+        partial = Path(path).with_suffix(".partial.safetensors")
         start = time.perf_counter()
         with tqdm(desc=f"{cell} {method}", unit="epoch", leave=False) as bar:
             if original is None:
@@ -271,18 +272,26 @@ class Study:
                     recipe=self.recipe,
                     generator=generator,
                     watch=lambda *_: bar.update(),
+                    resume=partial,
+                    settings=fingerprint,
                 )
                 record: dict[str, Any] = {"history": [{"loss": loss} for loss in fitted.losses]}
                 model = fitted.model
             else:
                 chosen, split = self.method(method, **settings), self.split(cell)
                 try:
-                    result = unlearn(chosen, original, split, generator, lambda *_: bar.update())
-                except Diverged as error:  # kept, so that nobody tries again in vain
-                    told = {"settings": fingerprint, "reason": str(error)}
-                    write_text_atomically(
-                        Path(path).with_suffix(".diverged.json"), json.dumps(told)
+                    result = unlearn(
+                        chosen,
+                        original,
+                        split,
+                        generator,
+                        lambda *_: bar.update(),
+                        resume=partial,
+                        settings=fingerprint,
                     )
+                except Diverged as error:  # kept, so that nobody tries again in vain
+                    told = json.dumps({"settings": fingerprint, "reason": str(error)})
+                    write_text_atomically(Path(path).with_suffix(".diverged.json"), told)
                     raise
                 record = {"history": result.history, "reads": result.reads, "notes": result.notes}
                 model = result.model
