@@ -52,7 +52,7 @@ class Progress:
     optimizer: Optimizer
     schedule: LRScheduler
     generator: Generator
-    saved_at: float = field(default_factory=time.monotonic)
+    saved_at: float = field(default_factory=lambda: time.monotonic())
 
     def save(self, history: History) -> None:
         """Write the state after ``len(history)`` epochs, if the last writing is long enough ago."""

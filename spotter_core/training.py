@@ -71,7 +71,9 @@ class Recipe:
         check_positive(
             epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
         )
-        check_fraction(label_smoothing=self.label_smoothing, warmup=self.warmup)
+        check_fraction(label_smoothing=self.label_smoothing)
+        if not 0.0 <= self.warmup < 1.0:
+            raise ValueError(f"warmup must lie in [0, 1), got {self.warmup}")
         uses_bfloat16(torch.device("cpu"), self.precision)  # refuses a word without meaning
         for name in ("augment", "compile"):
             if not isinstance(getattr(self, name), bool):

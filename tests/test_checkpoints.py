@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Generator, nn
 
-from spotter_core.checkpoints import load_weights, save_weights
+from spotter_core.checkpoints import load_tensors, load_weights, save_tensors, save_weights
 from spotter_core.models import ARCHITECTURES, build_model, wrap
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
@@ -136,3 +136,20 @@ def test_weights_that_are_not_finite_survive_so_that_a_diverged_run_can_be_looke
     model.head.bias.data[0] = math.nan
     save_weights(model, path)
     assert load_weights(small(), path)[0].head.bias[0].isnan()
+
+
+def test_tensors_of_any_kind_come_back_with_their_record(path):
+    tensors = {
+        "state": torch.get_rng_state(),
+        "image": torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "count": torch.tensor(3),
+    }
+    save_tensors(tensors, path, settings="abc", record="ε")
+    loaded, record = load_tensors(path, settings="abc")
+    assert record == "ε"
+    assert sorted(loaded) == sorted(tensors)
+    for name, value in tensors.items():
+        assert loaded[name].dtype == value.dtype
+        assert torch.equal(loaded[name], value)
+    with pytest.raises(ValueError, match="made with settings 'abc', expected 'abd': delete it"):
+        load_tensors(path, settings="abd")
