@@ -4,9 +4,10 @@ The layers, bottom to top; a file imports only from layers below its own:
 
 0. ``files`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, devices and seeds,
    memory that runs out, argument checks, the code that a result depends on.
-1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``checkpoints`` ``profiles``
-   ``results`` ``execute`` -- distances in log space; networks; pictures shifted and mirrored;
-   pictures decoded; weights on disk; a study's settings; rows of numbers; a notebook executed.
+1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
+   ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
+   pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
+   settings; rows of numbers; a notebook executed.
 2. ``losses`` ``data`` ``models`` ``progress`` -- what is trained, on what, by which loss; how far
    a training has come.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` -- what "near" means; fitting; OU@epsilon and

@@ -4,17 +4,23 @@ Layer 2: images are decoded once, kept as bytes, moved to a device once; no load
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from spotter_core._checks import check_forget_classes, check_labels, check_unit_images
-from spotter_core.folders import read_image_folder
+from spotter_core._checks import (
+    check_forget_classes,
+    check_labels,
+    check_positive,
+    check_unit_images,
+)
+from spotter_core.cache import cached_tensors
+from spotter_core.files import settings_hash
+from spotter_core.folders import image_fingerprints, list_image_folder, read_images
+from spotter_core.places import cache_root, data_root, find_folder
 from spotter_core.runtime import seeded_generator
 
 TORCHVISION_SETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
@@ -22,10 +28,15 @@ TORCHVISION_SETS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images and their labels: ``(N, ...)`` bytes, or floats in [0, 1], and ``(N,)`` int64."""
+    """Images and their labels: ``(N, ...)`` bytes, or floats in [0, 1], and ``(N,)`` int64.
+
+    ``fingerprints`` are those of :func:`image_fingerprints`, where the images came with them; what
+    builds a set of other images (``dataclasses.replace`` too) starts without.
+    """
 
     images: Tensor
     labels: Tensor
+    fingerprints: Tensor | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_labels(self.labels, len(self.images))
@@ -42,11 +53,19 @@ class ImageSet:
 
     def subset(self, index: Tensor) -> "ImageSet":
         """Return the samples at ``index``, indices or a boolean mask of shape ``(N,)``."""
-        return ImageSet(self.images[index], self.labels[index])
+        chosen = ImageSet(self.images[index], self.labels[index])
+        return chosen if self.fingerprints is None else chosen.marked(self.fingerprints[index])
 
     def to(self, device: torch.device) -> "ImageSet":
         """Return the set on ``device``."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
+        moved = ImageSet(self.images.to(device), self.labels.to(device))
+        return moved if self.fingerprints is None else moved.marked(self.fingerprints.to(device))
+
+    def marked(self, fingerprints: Tensor) -> "ImageSet":
+        """Return the set with the fingerprints of its images, which are then not taken anew."""
+        copy = ImageSet(self.images, self.labels)
+        object.__setattr__(copy, "fingerprints", fingerprints)
+        return copy
 
     def batches(self, batch_size: int, generator: Generator) -> Iterator[Tensor]:
         """Yield the indices of one shuffled epoch, batch by batch, on the set's device."""
@@ -71,16 +90,26 @@ class Dataset:
 
     def channel_statistics(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of the training pixels, by channel, in [0, 1]."""
-        pixels = self.train.pixels()
-        dims = [d for d in range(pixels.ndim) if d != 1]
-        return pixels.mean(dims).tolist(), pixels.std(dims).clamp_min(1e-3).tolist()
+        images = self.train.images
+        if images.is_floating_point():
+            dims = [d for d in range(images.ndim) if d != 1]
+            return images.mean(dims).tolist(), images.std(dims).clamp_min(1e-3).tolist()
+        # As floats the images would take four times their memory; how often each byte occurs is all
+        levels = torch.arange(256, dtype=torch.float64) / 255.0
+        counts = torch.stack([c.flatten().bincount(minlength=256) for c in images.unbind(1)]).cpu()
+        total = counts.sum(dim=1)
+        mean = counts.double() @ levels / total
+        squares = (counts * (levels - mean[:, None]) ** 2).sum(dim=1)
+        return mean.tolist(), (squares / (total - 1)).sqrt().clamp_min(1e-3).tolist()
 
     def digest(self) -> str:
         """Return 12 hex digits of all images and labels, part by part."""
         found = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            for values in (part.images, part.labels):
-                found.update(str((values.dtype, tuple(values.shape))).encode())
+            known = part.fingerprints
+            prints = image_fingerprints(part.images) if known is None else known
+            found.update(str((part.images.dtype, tuple(part.images.shape))).encode())
+            for values in (prints, part.labels.long()):
                 found.update(values.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()[:12]
 
@@ -142,26 +171,25 @@ class ForbiddenSet(ImageSet):
         raise PermissionError("the retain set was asked for its size: this method may not")
 
 
-def data_root() -> Path:
-    """Return where data sets lie: ``$SPOTTER_DATA``, else ``spotter`` in the cache folder."""
-    named = os.environ.get("SPOTTER_DATA")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(cache).expanduser() / "spotter"
-
-
 def stratified_parts(labels: Tensor, fractions: Sequence[float], *, name: str) -> list[Tensor]:
     """Return index tensors that divide every class by ``fractions``, the last taking the rest.
 
     The division depends on ``name`` and the labels alone, not on the seed of a run: all runs share
     one test set.
+
+    Raises:
+        ValueError: If a class has too few samples to leave one in every part.
     """
     parts: list[list[Tensor]] = [[] for _ in range(len(fractions) + 1)]
     for c in labels.unique().tolist():
         members = (labels == c).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=seeded_generator(name, c))]
         sizes = [max(1, round(fraction * len(members))) for fraction in fractions]
+        if sum(sizes) >= len(members):
+            raise ValueError(
+                f"{name}: class {c} has {len(members)} samples, too few to set "
+                f"{list(fractions)} of them aside and keep one: add images or lower the share"
+            )
         chunks = order.split([*sizes, len(members) - sum(sizes)])
         for part, chunk in zip(parts, chunks, strict=True):
             part.append(chunk)
@@ -207,6 +235,27 @@ def load_torchvision_dataset(name: str, *, download: bool, validation: float) ->
     return with_validation(name, tuple(train.classes), *sets, validation=validation)
 
 
+def load_folder_dataset(path: str, *, size: int | None, validation: float) -> Dataset:
+    """Return an image folder, decoded once and kept in :func:`cache_root`.
+
+    What is kept is used as long as no file is added, gone or touched; see ``Listing.key``.
+    """
+    folder = find_folder(path)
+    listing = list_image_folder(folder)
+    kept = cached_tensors(
+        cache_root()
+        / "decoded"
+        / f"{folder.name}-{settings_hash([folder.resolve(), size])}.safetensors",
+        key=listing.key(size=size),
+        make=lambda: read_images(listing, size=size),
+    )
+    labels = listing.labels()
+    images, prints = (kept[name].split([*map(len, labels)]) for name in ("images", "fingerprints"))
+    train, test = (ImageSet(i, y).marked(p) for i, y, p in zip(images, labels, prints, strict=True))
+    name = f"folder:{folder.name}"
+    return with_validation(name, listing.class_names, train, test, validation=validation)
+
+
 def with_validation(
     name: str, class_names: tuple[str, ...], train: ImageSet, test: ImageSet, *, validation: float
 ) -> Dataset:
@@ -222,15 +271,17 @@ def load_dataset(
 
     Args:
         name: ``"digits"`` (bundled, no network), ``"cifar10"``, ``"cifar100"`` (torchvision's), or
-            ``"folder:PATH"`` with ``train/<class>/*`` and ``test/<class>/*`` images below PATH; a
-            relative PATH is looked for in the working folder, then below :func:`data_root`.
+            ``"folder:PATH"`` with ``train/<class>/*`` and ``test/<class>/*`` images below PATH, or
+            TinyImageNet's layout, whose ``val/`` is the test set. A relative PATH is looked for,
+            and an archive of its name unpacked, as :func:`find_folder` says.
         size: Side in pixels that a folder's images are resized to; needed if they differ in size.
         download: Whether torchvision may fetch what is not cached.
         validation: Fraction of every training class held out; ``digits`` has its own division
             (60 % train, 15 % validation, 25 % test).
 
     Raises:
-        ValueError: If the name is unknown, a folder holds one class only or a broken image.
+        ValueError: If the name is unknown, a folder holds one class only or a broken image, or a
+            class is too small for a validation part.
         FileNotFoundError: If the data is neither cached nor reachable, or a folder has no images.
     """
     if not 0.0 < validation < 1.0:
@@ -241,16 +292,8 @@ def load_dataset(
         return load_torchvision_dataset(name, download=download, validation=validation)
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
-        folder = Path(path).expanduser()
-        if not folder.is_absolute() and not folder.exists():
-            folder = data_root() / folder
-        classes, train, test = read_image_folder(folder, size=size)
-        return with_validation(
-            f"folder:{folder.name}",
-            classes,
-            ImageSet(*train),
-            ImageSet(*test),
-            validation=validation,
-        )
+        if size is not None:
+            check_positive(size=size)
+        return load_folder_dataset(path, size=size, validation=validation)
     known = ", ".join(["digits", *TORCHVISION_SETS, "folder:PATH"])
     raise ValueError(f"unknown data set {name!r}; expected one of {known}")

@@ -1,24 +1,40 @@
 import hashlib
+import os
 import pickle
+import time
+from dataclasses import replace
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets
 
+from spotter_core import data, folders
 from spotter_core.data import (
     Dataset,
     ForbiddenSet,
     ForgetSplit,
     ImageSet,
-    data_root,
     load_dataset,
     stratified_parts,
     with_validation,
 )
+from spotter_core.folders import TICK
+from spotter_core.places import data_root
 
 PARTS = ("train", "validation", "test")
+REAL_DATA = data_root()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache, so that no test reads or leaves anything in the user's."""
+    monkeypatch.delenv("SPOTTER_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "spotter"
+
 
 # --- image sets -----------------------------------------------------------------------------------
 
@@ -224,8 +240,204 @@ def test_a_relative_folder_is_looked_for_here_and_then_below_the_data_root(faces
     monkeypatch.chdir(faces.parent)
     assert len(load_dataset("folder:pictures").test) == 40
     monkeypatch.chdir(faces)
-    with pytest.raises(FileNotFoundError, match=r"nowhere.pictures.train is not there"):
+    with pytest.raises(FileNotFoundError, match=r"'pictures' is not there.*nowhere.pictures"):
         load_dataset("folder:pictures")
+
+
+@pytest.fixture
+def decodings(monkeypatch):
+    """How many files every decoding read."""
+    counts = []
+    decode = folders.decode
+
+    def counted(paths, *, size):
+        counts.append(len(paths))
+        return decode(paths, size=size)
+
+    monkeypatch.setattr(folders, "decode", counted)
+    return counts
+
+
+def same(a, b):
+    return a.class_names == b.class_names and all(
+        torch.equal(getattr(getattr(a, part), what), getattr(getattr(b, part), what))
+        for part in PARTS
+        for what in ("images", "labels")
+    )
+
+
+def test_a_folder_is_decoded_once(faces, decodings, cache):
+    first = load_dataset(f"folder:{faces}")
+    again = load_dataset(f"folder:{faces}", validation=0.3)
+    assert decodings == [80]
+    assert same(first, load_dataset(f"folder:{faces}"))
+    assert torch.equal(again.test.images, first.test.images)
+    [kept] = (cache / "decoded").iterdir()
+    assert kept.name.startswith("pictures-")
+
+
+def test_every_size_is_decoded_and_kept_by_itself(faces, decodings):
+    for size in (None, 3, None, 3):
+        side = load_dataset(f"folder:{faces}", size=size).test.images.shape[-1]
+        assert side == (size or 4)
+    assert decodings == [80, 80]
+
+
+def brighter(path):
+    Image.fromarray(np.full((4, 4), 255, dtype=np.uint8)).save(path)
+
+
+def brighter_with_the_old_date(path):
+    stat = path.stat()
+    brighter(path)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def replaced(path):
+    stat = path.stat()
+    other = path.with_name("new.png")
+    brighter(other)
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+
+
+def deleted(path):
+    path.unlink()
+
+
+def added(path):
+    brighter(path.with_name("new.png"))
+
+
+@pytest.mark.parametrize(
+    ("change", "count", "white"),
+    [
+        (brighter, 40, 1),
+        (brighter_with_the_old_date, 40, 1),
+        (replaced, 40, 1),
+        (deleted, 39, 0),
+        (added, 41, 1),
+    ],
+)
+def test_a_changed_folder_is_decoded_anew(faces, decodings, change, count, white):
+    before = load_dataset(f"folder:{faces}")
+    time.sleep(TICK)
+    change(faces / "test/a/003.png")
+    after = load_dataset(f"folder:{faces}")
+    assert len(decodings) == 2
+    assert len(after.test) == count
+    assert int((after.test.images == 255).flatten(1).all(1).sum()) == white
+    assert after.digest() != before.digest()
+    assert same(after, load_dataset(f"folder:{faces}"))
+    assert len(decodings) == 2
+
+
+def test_a_cache_cut_short_is_decoded_anew(faces, decodings, cache):
+    first = load_dataset(f"folder:{faces}")
+    [kept] = (cache / "decoded").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-7])
+    assert same(first, load_dataset(f"folder:{faces}"))
+    assert decodings == [80, 80]
+
+
+def test_without_a_cache_the_data_are_the_same_and_a_line_says_why(faces, cache, caplog):
+    first = load_dataset(f"folder:{faces}")
+    assert not caplog.records
+    (cache / "decoded").rename(cache / "away")
+    (cache / "decoded").write_text("a file where a folder should be")
+    assert same(first, load_dataset(f"folder:{faces}"))
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "every start makes it anew" in caplog.text
+
+
+def test_a_broken_image_is_named_and_nothing_is_kept(faces, cache):
+    (faces / "train/a/003.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"a.003\.png can't be read as an image"):
+        load_dataset(f"folder:{faces}")
+    assert not (cache / "decoded").exists()
+
+
+def test_a_size_of_nothing_is_refused(faces):
+    with pytest.raises(ValueError, match="size must be above 0, got 0"):
+        load_dataset(f"folder:{faces}", size=0)
+
+
+# --- what stands for the content ------------------------------------------------------------------
+
+
+def plain(dataset):
+    """The same data without fingerprints that came with them."""
+    parts = {part: getattr(dataset, part) for part in PARTS}
+    return replace(dataset, **{n: ImageSet(p.images, p.labels) for n, p in parts.items()})
+
+
+def test_equal_content_has_an_equal_digest_whichever_way_it_came(faces, digits, monkeypatch):
+    fresh = load_dataset(f"folder:{faces}")
+    kept = load_dataset(f"folder:{faces}")
+    elsewhere = faces.parent / "elsewhere" / "pictures"
+    elsewhere.parent.mkdir()
+    faces.rename(elsewhere)
+    moved = load_dataset(f"folder:{elsewhere}")
+    digests = {d.digest() for d in (fresh, kept, moved, plain(kept), kept.to(torch.device("cpu")))}
+    assert len(digests) == 1
+    assert digits.digest() == plain(digits).digest()
+    monkeypatch.setattr(data, "image_fingerprints", None)
+    assert kept.digest() in digests  # nothing hashed anew
+
+
+def test_other_content_has_another_digest(faces):
+    dataset = load_dataset(f"folder:{faces}")
+    others = [load_dataset(f"folder:{faces}", validation=0.5)]
+    for part in PARTS:
+        samples = getattr(dataset, part)
+        for images, labels in [
+            (255 - samples.images, samples.labels),
+            (samples.images, 1 - samples.labels),
+            (samples.images.flip(0), samples.labels),
+            (samples.images.flatten(2), samples.labels),
+            (samples.pixels(), samples.labels),
+        ]:
+            others.append(replace(dataset, **{part: ImageSet(images, labels)}))
+        others.append(replace(dataset, **{part: replace(samples, images=255 - samples.images)}))
+    digests = [d.digest() for d in (dataset, *others)]
+    assert len(set(digests)) == len(digests) - len(PARTS)  # replace() did what ImageSet() did
+
+
+# --- faces ----------------------------------------------------------------------------------------
+
+
+def test_seven_images_a_class_leave_one_for_validation(image_folder):
+    pictures = np.arange(40 * 10 * 12, dtype=np.uint16).astype(np.uint8).reshape(40, 10, 4, 3)
+    people = {f"train/s{i:02}": p[:7] for i, p in enumerate(pictures)}
+    people |= {f"test/s{i:02}": p[7:] for i, p in enumerate(pictures)}
+    dataset = load_dataset(f"folder:{image_folder(people, suffix='.pgm')}", size=6)
+    assert dataset.train.images.shape == (240, 1, 6, 6)
+    counts = [getattr(dataset, part).labels.bincount().unique().tolist() for part in PARTS]
+    assert counts == [[6], [1], [3]]
+    split = ForgetSplit(dataset, [0, 39])
+    assert [len(getattr(split.forget, part)) for part in PARTS] == [12, 2, 6]
+    assert [len(getattr(split.retain, part)) for part in PARTS] == [228, 38, 114]
+
+
+@pytest.mark.parametrize(("count", "validation"), [(1, 0.1), (7, 0.95)])
+def test_a_class_too_small_for_a_validation_part_is_named(image_folder, count, validation):
+    image = np.zeros((2, 2), dtype=np.uint8)
+    folder = image_folder(
+        {"train/a": [image] * count, "train/b": [image] * 90, "test/a": [image], "test/b": [image]}
+    )
+    with pytest.raises(ValueError, match=rf"class 0 has {count} samples, too few to set"):
+        load_dataset(f"folder:{folder}", validation=validation)
+
+
+def test_the_faces_of_att_if_they_are_at_hand(monkeypatch):
+    monkeypatch.setenv("SPOTTER_DATA", str(REAL_DATA))
+    try:
+        dataset = load_dataset("folder:att-faces", size=32)
+    except FileNotFoundError:
+        pytest.skip("neither att-faces/ nor its archive is in SPOTTER_DATA or beside the project")
+    assert dataset.num_classes == 40
+    assert dataset.train.images.shape == (240, 1, 32, 32)
+    assert [len(dataset.validation), len(dataset.test)] == [40, 120]
 
 
 # --- torchvision's --------------------------------------------------------------------------------
@@ -241,16 +453,6 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.cifar, "download_and_extract_archive", unreachable)
     monkeypatch.setenv("SPOTTER_DATA", str(tmp_path))
     return tmp_path
-
-
-def test_the_data_root_is_named_by_the_environment_or_lies_in_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("SPOTTER_DATA", str(tmp_path))
-    assert data_root() == tmp_path
-    monkeypatch.delenv("SPOTTER_DATA")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert data_root() == tmp_path / "cache" / "spotter"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert data_root().parts[-2:] == (".cache", "spotter")
 
 
 @pytest.mark.parametrize("download", [False, True])

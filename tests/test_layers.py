@@ -19,6 +19,8 @@ LAYERS = [
         "architectures",
         "augmentation",
         "folders",
+        "cache",
+        "places",
         "checkpoints",
         "profiles",
         "results",
@@ -36,10 +38,11 @@ LAYERS = [
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
     "methods": [
-        ["_descent"],
+        ["_descent", "_gradients"],
         ["_base"],
         [
             "bad_teacher",
+            "boundary_expand",
             "boundary_shrink",
             "delete",
             "finetune",
@@ -47,7 +50,10 @@ INSIDE = {
             "neggrad",
             "random_label",
             "retrain",
+            "salun",
             "scrub",
+            "ssd",
+            "unsc",
         ],
         ["neggrad_plus", "spotter"],
     ],
