@@ -10,14 +10,15 @@ and seed are not reported:
 3. If none is sound, the one that misses step 1 by the least.
 
 ``python -m spotter_core.tuning digits`` runs all candidates (``... digits neggrad`` those of one
-method), keeps a log beside the profile and prints what the profile should say. It needs retained
-validation images, for every method alike; no *method* reads them.
+method, ``... digits --go-on`` those that the log does not have), keeps a log beside the profile and
+prints what the profile should say. It needs retained validation images, for every method alike; no
+*method* reads them.
 """
 
+import argparse
 import itertools
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def score(study: Study, cell: Cell, method: str, settings: dict[str, Any]) -> di
     forget, retain = split.forget.validation, split.retain.validation
     pool = predict(model, split.forget.train.images).features
     target = predict(model, forget.images)
-    before = accuracy(predict(original, retain.images).logits, retain.labels)
+    known = study.predictions(cell, "original", "retain/validation").logits
+    before = accuracy(known, retain.labels)
     after = accuracy(predict(model, retain.images).logits, retain.labels)
     near = study.near(cell, study.profile.headline, "forget/validation")
     shifted = predict(model, near.images).logits
@@ -107,36 +109,57 @@ def log_path(profile: str) -> Path:
     return profiles_folder() / f"{profile}.tuning.json"
 
 
-def tune(name: str, methods: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Run all candidates of a profile, write the log, and return the chosen settings.
+def tune(
+    name: str, methods: Sequence[str] = (), *, go_on: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Run all candidates of a profile, write the log after each, and return the chosen settings.
 
     Args:
         name: Of the profile.
         methods: Those to tune anew, the log's other entries being kept; default all.
+        go_on: Keep the log's entries of candidates that are still on offer, as after a kill.
     """
     study = Study(load_profile(name))
-    asked = methods or list(study.profile.tuning["candidates"])
-    entries = [entry for entry in load_log(name) if entry["method"] not in asked] if methods else []
+    grid = study.profile.tuning["candidates"]
+    asked = methods or list(grid)
+    before = load_log(name) if methods or go_on else []
+    known = {(e["method"], json.dumps(e["settings"], sort_keys=True)): e for e in before}
+    entries = [e for e in before if e["method"] not in asked and e["method"] in grid]
     work = [
         (method, settings) for method in asked for settings in candidates(study.profile, method)
     ]
-    for method, settings in tqdm(work, desc="candidates"):
-        result = mean_score(study, method, settings)
-        entries.append({"method": method, "settings": settings, "score": result})
     about = {"cells": study.profile.tuning["cells"], **describe_run()}
-    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
-    head = json.dumps({"about": about}, sort_keys=True)
-    write_text_atomically(log_path(name), f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+    for method, settings in tqdm(work, desc="candidates"):
+        entry = known.get((method, json.dumps(settings, sort_keys=True))) if go_on else None
+        if entry is None:
+            result = mean_score(study, method, settings)
+            entry = {"method": method, "settings": settings, "score": result}
+        entries.append(entry)
+        save_log(name, entries, about)
     return choose(entries)
 
 
+def save_log(profile: str, entries: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write the log of a profile's tuning, one line a candidate."""
+    lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
+    head = json.dumps({"about": about}, sort_keys=True)
+    write_text_atomically(log_path(profile), f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+
+
 def load_log(profile: str) -> list[dict[str, Any]]:
-    """Return the entries of a profile's tuning log."""
+    """Return the entries of a profile's tuning log; none where there is no log."""
+    if not log_path(profile).is_file():
+        return []
     content = json.loads(log_path(profile).read_text(encoding="utf-8"))
     entries: list[dict[str, Any]] = content["candidates"]
     return entries
 
 
 if __name__ == "__main__":
-    for method, settings in tune(sys.argv[1], sys.argv[2:]).items():
+    parser = argparse.ArgumentParser(prog="python -m spotter_core.tuning", description="Tune.")
+    parser.add_argument("profile")
+    parser.add_argument("methods", nargs="*", help="those to tune; default all")
+    parser.add_argument("--go-on", action="store_true", help="keep what the log has")
+    given = parser.parse_args()
+    for method, settings in tune(given.profile, given.methods, go_on=given.go_on).items():
         print(f"  {method}: {json.dumps(settings)}")
