@@ -5,6 +5,7 @@ Layer 4. ``METHODS["spotter"](original, forget)`` returns an :class:`Unlearned` 
 ``METHODS["spotter+neggrad"]`` is a base method's loss under Spotter (plug-and-play).
 """
 
+from pathlib import Path
 from typing import Any
 
 from torch import Generator
@@ -18,6 +19,7 @@ from spotter_core.methods._base import (
     Unlearned,
 )
 from spotter_core.methods.bad_teacher import BadTeacher
+from spotter_core.methods.boundary_expand import BoundaryExpand
 from spotter_core.methods.boundary_shrink import BoundaryShrink
 from spotter_core.methods.delete import Delete
 from spotter_core.methods.finetune import Finetune
@@ -26,8 +28,11 @@ from spotter_core.methods.neggrad import NegGrad
 from spotter_core.methods.neggrad_plus import NegGradPlus
 from spotter_core.methods.random_label import RandomLabel
 from spotter_core.methods.retrain import Retrain
+from spotter_core.methods.salun import SalUn
 from spotter_core.methods.scrub import Scrub
 from spotter_core.methods.spotter import Spotter, around
+from spotter_core.methods.ssd import SSD
+from spotter_core.methods.unsc import UNSC
 from spotter_core.models import Classifier
 from spotter_core.training import Watch
 
@@ -38,9 +43,13 @@ _ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
     NegGradPlus(),
     RandomLabel(),
     BoundaryShrink(),
+    BoundaryExpand(),
     BadTeacher(),
     Scrub(),
+    SalUn(),
+    SSD(),
     L1Sparse(),
+    UNSC(),
     Delete(),
     Spotter(),
 )
@@ -70,8 +79,15 @@ def unlearn(
     split: ForgetSplit,
     generator: Generator,
     watch: Watch | None = None,
+    *,
+    resume: Path | None = None,
+    settings: str = "",
 ) -> Unlearned:
-    """Run a method on a split; one that forgets from forget samples is handed nothing else."""
+    """Run a method on a split; one that forgets from forget samples is handed nothing else.
+
+    ``resume`` and ``settings`` are those of :func:`~spotter_core.training.fit`; only retraining is
+    long enough to need them.
+    """
     options: dict[str, Any] = {
         "forget_classes": split.forget_classes,
         "generator": generator,
@@ -79,6 +95,8 @@ def unlearn(
     }
     if not isinstance(method, ForgetOnlyMethod):
         options["retain"] = split.retain.train
+    if isinstance(method, Retrain):
+        options |= {"resume": resume, "settings": settings}
     return method(original, split.forget.train, **options)
 
 

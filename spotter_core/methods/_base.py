@@ -28,7 +28,7 @@ class Unlearned:
 
     Attributes:
         model: In eval mode, on the original's device.
-        history: One dict an epoch.
+        history: One dict an epoch; none where a method is done in one step.
         reads: Images that went through the network in training, by side, repetitions counted. What
             the original says of images that training reads anyway is not counted.
         notes: Numbers worth reporting beside the result, such as Boundary Shrink's flip rate.

@@ -64,7 +64,8 @@ class Plan:
         confine: Linear map that every parameter's displacement from its start must pass after each
             step; so momentum and weight decay can't move what is to stay.
         finished: Asked after every epoch whether to stop before the last.
-        finish: Turns the trained student into the unlearned network.
+        finish: Turns the trained student, left as it is, into the unlearned network; also asked for
+            what a watcher sees.
         reads: Images read before training, by side.
         notes: Numbers worth reporting beside the result.
     """
@@ -136,7 +137,7 @@ class Descent:
                 history.append({name: sums[name].item() / counts[name] for name in sums})
                 self._check(history[-1], epoch)
                 if watch is not None:
-                    watch(epoch, student, history[-1])
+                    watch(epoch, plan.finish(student), history[-1])
                 if plan.finished(student):
                     break
         return history, reads
