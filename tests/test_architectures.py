@@ -177,3 +177,38 @@ def test_resnet18_copies_and_reloads_to_the_same_numbers():
     loaded.load_state_dict(network.state_dict())
     for other in (copy.deepcopy(network), loaded):
         assert torch.equal(other(x), network(x))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("given", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [(4, torch.contiguous_format), (8, torch.contiguous_format), (16, torch.channels_last)],
+)
+def test_resnet18_works_channels_last_in_whole_vectors_only(width, expected, given, training):
+    network = ResNet18((3, 8, 8), width).train(training)
+    loaded = ResNet18((3, 8, 8), width).train(training)
+    loaded.load_state_dict({k: v.contiguous() for k, v in network.state_dict().items()})
+    x = torch.rand(3, 3, 8, 8, generator=seeded(1)).contiguous(memory_format=given)
+    for each in (network, copy.deepcopy(network), loaded):
+        seen = []
+        each.blocks[0].register_forward_hook(
+            lambda module, inputs, out, seen=seen: seen.append(out)
+        )
+        each(x)
+        assert seen[0].is_contiguous(memory_format=expected)
+        assert each.stem.conv.weight.is_contiguous(memory_format=expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_memory_format_changes_no_number_of_resnet18(training):
+    network = lively(ResNet18((3, 12, 12), 16)).double().train(training)
+    plain_format = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    plain_format.memory_format = torch.contiguous_format
+    x = torch.rand(3, 3, 12, 12, dtype=torch.float64, generator=seeded(1), requires_grad=True)
+    found, expected = network(x), plain_format(x)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        gradients(found, [x, *network.parameters()]),
+        gradients(expected, [x, *plain_format.parameters()]),
+    )
