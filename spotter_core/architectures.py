@@ -141,3 +141,43 @@ class ResNet18(nn.Module):
         x = x.contiguous(memory_format=self.memory_format)
         out: Tensor = self.blocks(F.relu_(self.stem(x)))
         return out.mean(dim=(2, 3))
+
+
+class ViT(nn.Module):
+    """A small vision transformer (Dosovitskiy et al. 2021): six pre-norm blocks, mean of tokens.
+
+    Learned positions, no class token (a mean learns more easily from few images). Patches are an
+    eighth of the shorter side, 2 pixels at least; a border they do not cover is filled with the
+    mean colour. Heads of about 32 features; ``width`` features come out.
+    """
+
+    out_features: int
+
+    def __init__(self, input_shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        channels, height, side = input_shape
+        self.out_features = width
+        patch = max(2, min(height, side) // 8)
+        self.padding = (0, -side % patch, 0, -height % patch)
+        tokens = math.ceil(height / patch) * math.ceil(side / patch)
+        heads = next(h for h in range(max(1, width // 32), 0, -1) if width % h == 0)
+        self.patches = nn.Conv2d(channels, width, patch, patch)
+        self.positions = nn.Parameter(torch.empty(tokens, width))
+        block = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(
+            block, 6, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        # All matrices, anew: TransformerEncoder starts every block as a copy of one.
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.trunc_normal_(parameter, std=0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, width)``."""
+        tokens = self.patches(F.pad(x, self.padding)).flatten(2).transpose(1, 2)
+        out: Tensor = self.blocks(tokens + self.positions)
+        return out.mean(dim=1)

@@ -11,14 +11,16 @@ import torch
 from torch import Generator, Tensor, nn
 
 from spotter_core._checks import check_choice, check_positive
-from spotter_core.architectures import MLP, ResNet18, SmallCNN
+from spotter_core.architectures import MLP, ResNet18, SmallCNN, ViT
 from spotter_core.runtime import global_seed_from
 
-ARCHITECTURES: dict[str, type[MLP | SmallCNN | ResNet18]] = {
+ARCHITECTURES: dict[str, type[MLP | SmallCNN | ResNet18 | ViT]] = {
     "mlp": MLP,
     "small_cnn": SmallCNN,
     "resnet18": ResNet18,
+    "vit": ViT,
 }
+DEFAULT_WIDTHS = {"mlp": 32, "small_cnn": 32, "resnet18": 64, "vit": 192}
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,10 @@ def build_model(
     """Return a newly initialised network.
 
     Args:
-        name: ``"mlp"``, ``"small_cnn"`` or ``"resnet18"``.
+        name: ``"mlp"``, ``"small_cnn"``, ``"resnet18"`` or ``"vit"``.
         num_classes: C.
-        width: Channels of the first layer (default 64 for ResNet-18, as in the paper, else 32).
+        width: Channels of the first layer, features of a token for ``"vit"``; default 64 for
+            ResNet-18, as in the paper, 192 for the ViT, else 32.
         input_shape: Shape of one image, channels first.
         mean: Mean by channel, default 0.5 each; see ``Dataset.channel_statistics``.
         std: Standard deviation by channel, default 0.25 each.
@@ -143,7 +146,7 @@ def build_model(
     """
     check_choice("name", name, ARCHITECTURES)
     if width is None:
-        width = 64 if name == "resnet18" else 32
+        width = DEFAULT_WIDTHS[name]
     check_positive(num_classes=num_classes, width=width)
     channels = input_shape[0]
     spec = ModelSpec(

@@ -5,7 +5,7 @@ import torch
 from torch import Generator, nn
 from torch.nn import functional as F
 
-from spotter_core.architectures import BasicBlock, ConvNorm, ResNet18
+from spotter_core.architectures import BasicBlock, ConvNorm, ResNet18, ViT
 
 
 def seeded(seed=0):
@@ -212,3 +212,73 @@ def test_memory_format_changes_no_number_of_resnet18(training):
         gradients(found, [x, *network.parameters()]),
         gradients(expected, [x, *plain_format.parameters()]),
     )
+
+
+# --- vision transformer ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "tokens"),
+    [
+        ((3, 32, 32), 4, 64),
+        ((3, 64, 64), 8, 64),
+        ((1, 8, 8), 2, 16),
+        ((1, 9, 12), 2, 30),
+        ((1, 28, 20), 2, 140),
+    ],
+)
+def test_vit_cuts_images_into_patches_by_their_size(shape, patch, tokens):
+    network = ViT(shape, 8)
+    assert network.patches.kernel_size == network.patches.stride == (patch, patch)
+    assert network.positions.shape == (tokens, 8)
+    for training in (True, False):
+        assert network.train(training)(torch.rand(2, *shape)).shape == (2, 8)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(4, 1), (64, 2), (192, 6), (100, 2)])
+def test_vit_heads_divide_the_width(width, heads):
+    assert ViT((3, 8, 8), width).blocks.layers[0].self_attn.num_heads == heads
+
+
+def test_vit_sees_the_last_pixel_of_a_border_that_patches_do_not_cover():
+    network = ViT((1, 9, 9), 8).eval()
+    x = torch.rand(1, 1, 9, 9, generator=seeded(1), requires_grad=True)
+    (gradient,) = gradients(network(x), [x])
+    assert (gradient != 0).all()
+
+
+def test_vit_blocks_start_apart_with_truncated_normals():
+    blocks = ViT((3, 8, 8), 64).blocks.layers
+    first, second = (block.self_attn.in_proj_weight for block in blocks[:2])
+    assert not torch.equal(first, second)
+    for name, value in blocks.named_parameters():
+        if value.ndim > 1:
+            assert value.std().item() == pytest.approx(0.02, rel=0.1), name
+        elif name.endswith("bias"):
+            assert not value.any(), name
+
+
+def test_vit_gives_the_same_numbers_with_and_without_gradients():
+    network = ViT((3, 32, 32), 64)
+    with torch.no_grad():  # large weights, so that a difference would show
+        for value in network.parameters():
+            value.add_(0.1 * torch.randn(value.shape, generator=seeded(value.numel())))
+    x = torch.rand(3, 3, 32, 32, generator=seeded(1))
+    expected = network.train()(x).detach()
+    network.eval()
+    torch.testing.assert_close(network(x).detach(), expected, rtol=0.0, atol=1e-5)
+    with torch.no_grad():  # torch's fused path
+        torch.testing.assert_close(network(x), expected, rtol=0.0, atol=1e-5)
+    network.requires_grad_(False)
+    with_graph = network(x.requires_grad_())
+    torch.testing.assert_close(with_graph.detach(), expected, rtol=0.0, atol=1e-5)
+    assert gradients(with_graph, [x])[0].abs().sum() > 0
+
+
+def test_vit_runs_under_autocast_and_copies_to_the_same_numbers():
+    network = ViT((3, 8, 8), 32).eval()
+    x = torch.rand(2, 3, 8, 8, generator=seeded(1))
+    assert torch.equal(copy.deepcopy(network)(x), network(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network(x)
+    torch.testing.assert_close(found.float(), network(x), rtol=0.05, atol=0.05)

@@ -34,7 +34,14 @@ def same_weights(a, b):
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 9, 12)])
 @pytest.mark.parametrize(
-    ("name", "width", "features"), [("mlp", 6, 6), ("small_cnn", 4, 32), ("resnet18", 2, 16)]
+    ("name", "width", "features"),
+    [
+        ("mlp", 6, 6),
+        ("small_cnn", 4, 32),
+        ("resnet18", 2, 16),
+        ("resnet18", 16, 128),
+        ("vit", 6, 6),
+    ],
 )
 def test_forward_is_head_of_features(name, width, features, shape):
     model = build_model(name, num_classes=5, width=width, input_shape=shape, generator=seeded())
@@ -48,7 +55,9 @@ def test_forward_is_head_of_features(name, width, features, shape):
     assert model.device.type == "cpu"
 
 
-@pytest.mark.parametrize(("name", "features"), [("mlp", 32), ("small_cnn", 256), ("resnet18", 512)])
+@pytest.mark.parametrize(
+    ("name", "features"), [("mlp", 32), ("small_cnn", 256), ("resnet18", 512), ("vit", 192)]
+)
 def test_default_widths_are_the_documented_ones(name, features):
     assert build_model(name, num_classes=2, input_shape=(3, 8, 8)).head.in_features == features
 
@@ -106,7 +115,7 @@ def test_every_weight_of_an_architecture_gets_a_gradient(name):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "resnet50"}, "name must be one of mlp, resnet18, small_cnn; got 'resnet50'"),
+        ({"name": "resnet50"}, "name must be one of mlp, resnet18, small_cnn, vit; got 'resnet50'"),
         ({"num_classes": 0}, "num_classes must be above 0"),
         ({"width": -1}, "width must be above 0"),
         ({"std": [0.2, 0.0, 0.2]}, r"std\[1\] must be above 0"),
@@ -214,6 +223,15 @@ def test_a_bare_linear_layer_can_be_wrapped():
     images = torch.rand(4, 3, 2, 2)
     torch.testing.assert_close(model(images), module(normalised(images).flatten(1)))
     assert model.head.weight.data_ptr() != module.weight.data_ptr()
+
+
+def test_a_wrapped_vision_transformer_has_gradients_of_images_and_weights():
+    model = wrap(tiny_vit(), mean=MEAN, std=STD).eval()
+    nn.init.normal_(model.head.weight)  # torchvision starts it at zero
+    images = torch.rand(2, 3, 32, 32, generator=seeded(1)).requires_grad_()
+    model(images).square().sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert model.backbone.conv_proj.weight.grad.abs().sum() > 0
 
 
 def test_gradients_reach_a_wrapped_backbone():
