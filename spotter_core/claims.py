@@ -1,6 +1,6 @@
 """The paper's five claims, judged from rows, and the main table beside the published one.
 
-Layer 7: rows in, tables and verdicts out; no model is needed.
+Layer 8: rows in, tables and verdicts out; no model is needed.
 """
 
 from collections.abc import Iterable, Sequence

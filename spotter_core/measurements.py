@@ -1,6 +1,6 @@
 """What is measured of a cell: one function a blind spot, models in, rows out.
 
-Layer 7. Every function takes (study, cell, methods), measures all models on the same points with
+Layer 8. Every function takes (study, cell, methods), measures all models on the same points with
 the same attacks, and returns rows; ``Study.measured`` keeps them.
 """
 
@@ -23,8 +23,9 @@ from spotter_core.models import Classifier
 from spotter_core.profiles import Cell
 from spotter_core.results import Row
 from spotter_core.settings import scaled
-from spotter_core.study import Near, Study
+from spotter_core.study import Study
 from spotter_core.training import predict
+from spotter_core.workshop import Near
 
 SPLITS = tuple(
     f"{side}/{part}" for side in ("forget", "retain") for part in ("train", "validation", "test")

@@ -1,6 +1,6 @@
 """How a notebook starts and what it leaves: parameters checked, study opened, rows published.
 
-Layer 9, the top: called by notebooks alone.
+Layer 10, the top: called by notebooks alone.
 """
 
 import ast

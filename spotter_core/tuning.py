@@ -1,6 +1,6 @@
 """How the settings of a profile's methods are chosen: one rule, the same budget, no test image.
 
-Layer 7. The rule, for every method alike, on the *validation* images of cells whose forget class
+Layer 8. The rule, for every method alike, on the *validation* images of cells whose forget class
 and seed are not reported:
 
 1. A candidate is *sound* if forget accuracy is at most 1 % and retain accuracy within one point of

@@ -30,6 +30,7 @@ LAYERS = [
     ["neighborhoods", "training", "metrics", "toy"],
     ["methods", "attacks", "slices", "embedding", "published"],
     ["settings"],
+    ["workshop"],
     ["study"],
     ["measurements", "tuning", "claims"],
     ["plots"],
@@ -122,7 +123,7 @@ def test_the_core_has_no_relative_import_because_no_fingerprint_would_follow_it(
 
 
 def test_the_package_lists_its_layers():
-    listed = re.findall(r"^(\d)\. ((?:``\w+``\s+)+)--", spotter_core.__doc__, flags=re.MULTILINE)
+    listed = re.findall(r"^(\d+)\. ((?:``\w+``\s+)+)--", spotter_core.__doc__, flags=re.MULTILINE)
     assert [int(number) for number, _ in listed] == list(range(len(LAYERS)))
     assert [re.findall(r"``(\w+)``", names) for _, names in listed] == LAYERS
 
@@ -131,7 +132,7 @@ def test_the_package_lists_its_layers():
 def test_a_file_says_its_layer(name):
     header = ast.get_docstring(ast.parse(FILES[name].read_text(encoding="utf-8")))
     assert header
-    said = re.findall(r"^Layer (\d)", header, flags=re.MULTILINE)
+    said = re.findall(r"^Layer (\d+)", header, flags=re.MULTILINE)
     own = [str(PLACES[name][0])]
     assert said == own or (not said and "." in name)  # a method or picture may leave it to __init__
 

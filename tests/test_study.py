@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spotter_core import measurements
+from spotter_core import measurements, progress, workshop
 from spotter_core import study as study_module
 from spotter_core.checkpoints import save_weights
 from spotter_core.data import ForbiddenSet, ImageSet
@@ -24,7 +25,7 @@ from spotter_core.profiles import Cell, Profile
 from spotter_core.runtime import seeded_generator
 from spotter_core.settings import scaled
 from spotter_core.study import Study
-from spotter_core.training import predict
+from spotter_core.training import Diverged, predict
 
 CELL, OTHER = Cell((3,), 0), Cell((0, 7), 0)
 MEASURED = [measurements.accuracies, measurements.over_unlearning_everywhere]
@@ -97,18 +98,18 @@ def run(finished, tmp_path):
 @pytest.fixture
 def making(monkeypatch):
     """Names of the models that were made, not loaded, since the test began."""
-    made, fit, unlearn = [], study_module.fit, study_module.unlearn
+    made, fit, unlearn = [], workshop.fit, workshop.unlearn
 
     def watched_fit(*args, **kwargs):
         made.append("original")
         return fit(*args, **kwargs)
 
-    def watched_unlearn(method, *args):
+    def watched_unlearn(method, *args, **kwargs):
         made.append(method.name)
-        return unlearn(method, *args)
+        return unlearn(method, *args, **kwargs)
 
-    monkeypatch.setattr(study_module, "fit", watched_fit)
-    monkeypatch.setattr(study_module, "unlearn", watched_unlearn)
+    monkeypatch.setattr(workshop, "fit", watched_fit)
+    monkeypatch.setattr(workshop, "unlearn", watched_unlearn)
     return made
 
 
@@ -133,8 +134,9 @@ def test_what_is_there_is_loaded_and_nothing_is_made_or_written_again(run, finis
     def refuse(*args, **kwargs):
         raise AssertionError("made again")
 
-    for name in ("fit", "unlearn", "predict", "save_weights", "save_rows"):
-        monkeypatch.setattr(study_module, name, refuse)
+    for name in ("fit", "unlearn", "predict", "save_weights"):
+        monkeypatch.setattr(workshop, name, refuse)
+    monkeypatch.setattr(study_module, "save_rows", refuse)
     study, stamps = tiny(run), {path: path.stat().st_mtime_ns for path in run.rglob("*.*")}
     assert len(stamps) == 1 + 2 * 3 + 2 * 2  # one original, three methods and two tables a cell
     everything(study)
@@ -180,7 +182,7 @@ def test_the_oracle_is_trained_as_the_original_was(tmp_path):
 
 
 def test_a_run_lies_in_the_project_under_the_name_of_its_profile(tmp_path, monkeypatch):
-    monkeypatch.setattr(study_module, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(workshop, "project_root", lambda: tmp_path)
     assert Study(TINY).root == tmp_path / "runs" / "tiny"
     assert not list(tmp_path.iterdir())
 
@@ -291,7 +293,7 @@ def test_changed_code_makes_anew_what_depends_on_it_and_nothing_else(
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_changed_data_make_everything_anew(run, making, monkeypatch, part):
-    load = study_module.load_dataset
+    load = workshop.load_dataset
 
     def changed(*args, **kwargs):
         data = load(*args, **kwargs)
@@ -299,7 +301,7 @@ def test_changed_data_make_everything_anew(run, making, monkeypatch, part):
         labels = samples.labels.roll(1)  # the same pictures, other names
         return replace(data, **{part: ImageSet(samples.images, labels)})
 
-    monkeypatch.setattr(study_module, "load_dataset", changed)
+    monkeypatch.setattr(workshop, "load_dataset", changed)
     study = tiny(run)
     for model in MODELS:
         study.model(CELL, model)
@@ -452,7 +454,7 @@ def test_near_points_are_computed_once_and_are_the_same_in_every_study(finished,
     again = tiny(finished).near(CELL, "PGD toward", "forget/test")
     for mine, theirs in ((near.images, again.images), (near.logits, again.logits)):
         assert torch.equal(mine, theirs)
-    monkeypatch.setattr(study_module, "predict", None)  # would raise when called
+    monkeypatch.setattr(workshop, "predict", None)  # would raise when called
     assert study.near(CELL, "PGD toward", "forget/test") is near
     assert study.near(CELL, study.neighborhood("PGD toward"), "forget/test") is near
 
@@ -583,3 +585,105 @@ def test_a_part_is_named_by_side_and_name(finished, where):
 def test_forget_classes_that_the_data_lack_are_refused(finished):
     with pytest.raises(ValueError, match="12"):
         tiny(finished).split(Cell((12,), 0))
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+def test_a_method_that_diverges_has_a_row_of_its_own_and_stops_no_other(tmp_path, making, caplog):
+    wild = {"epochs": 3, "batch_size": 64, "learning_rate": 1e30}
+    methods = {**TINY.methods, "random_label": wild}
+    study, names = tiny(tmp_path, methods=methods), [*MODELS, "random_label"]
+    rows = study.measured(measurements.accuracies, CELL, names)
+    lost = [row for row in rows if row.method == "random_label"]
+    assert [(row.measure, row.value) for row in lost] == [("diverged", 1.0)]
+    assert {row.method for row in rows} == set(names)
+    assert "random_label is left out" in caplog.text
+    assert "learning_rate" in caplog.text
+
+    making.clear()  # another process hears of it without trying again
+    again = tiny(tmp_path, methods=methods)
+    assert again.surviving(CELL, names) == MODELS
+    with pytest.raises(Diverged, match=r"learning_rate.*1e\+30"):
+        again.model(CELL, "random_label")
+    assert making == []
+    tamed = {**TINY.methods, "random_label": wild | {"learning_rate": 0.001}}
+    assert tiny(tmp_path, methods=tamed).surviving(CELL, names) == names
+
+
+def test_a_yardstick_that_diverges_is_an_error(tmp_path):
+    study = tiny(tmp_path, recipe={"epochs": 3, "batch_size": 64, "learning_rate": 1e30})
+    with pytest.raises(Diverged, match="learning_rate"):
+        study.measured(measurements.accuracies, CELL, MODELS)
+
+
+def test_a_study_keeps_no_more_in_memory_than_it_may(run, finished, monkeypatch):
+    expected = tiny(run).predictions(CELL, "original", "retain/train").logits
+    size = workshop.size_of(tiny(run).predictions(CELL, "original", "retain/train"))
+    assert size == sum(t.nbytes for t in tiny(run).predictions(CELL, "original", "retain/train"))
+    monkeypatch.setattr(workshop, "KEPT_BYTES", size + 1)
+    study = tiny(run)
+    for cell in (CELL, OTHER, CELL):
+        for model in MODELS:
+            found = study.predictions(cell, model, "retain/train").logits
+            if (cell, model) == (CELL, "original"):
+                assert torch.equal(found, expected)
+    assert study._kept.currsize <= size + 1
+
+
+def test_retained_training_images_are_measured_on_a_fixed_sample(tmp_path):
+    study, all_of_it = tiny(tmp_path, evaluated=50), tiny(tmp_path)
+    part = study.part(CELL, "retain/train")
+    assert len(part) == 50
+    assert torch.equal(part.images, tiny(tmp_path, evaluated=50).part(CELL, "retain/train").images)
+    whole = all_of_it.part(CELL, "retain/train")
+    assert len(whole) == len(study.split(CELL).retain.train) > 50  # training sees all of them
+    assert set(part.labels.tolist()) == set(whole.labels.tolist())
+    for where in ("forget/train", "retain/test"):
+        assert len(study.part(CELL, where)) == len(all_of_it.part(CELL, where))
+
+
+@pytest.mark.parametrize("model", ["original", "retrain"])
+def test_a_killed_training_goes_on_at_its_last_epoch(tmp_path, monkeypatch, model):
+    monkeypatch.setattr(progress, "SAVE_EVERY", 0.0)
+    whole = tiny(tmp_path / "whole").model(CELL, model)
+    seen = []
+
+    class Killed(Exception):
+        pass
+
+    class Bar(contextlib.nullcontext):
+        def __init__(self, *args, **kwargs):
+            super().__init__(self)
+
+        def update(self):
+            seen.append(1)
+            if len(seen) == kill_at:
+                raise Killed
+
+    if model == "retrain":
+        tiny(tmp_path / "broken").model(CELL, "original")
+    monkeypatch.setattr(workshop, "tqdm", Bar)
+    kill_at = 4
+    with pytest.raises(Killed):
+        tiny(tmp_path / "broken").model(CELL, model)
+    seen.clear()
+    kill_at = -1
+    assert same(tiny(tmp_path / "broken").model(CELL, model), whole)
+    assert len(seen) == 2  # of six epochs
+    assert not list((tmp_path / "broken").rglob("*.partial.safetensors"))
+
+
+def test_a_base_method_under_spotter_has_the_settings_that_it_has_alone():
+    profile = replace(
+        TINY,
+        methods={
+            **TINY.methods,
+            "boundary_shrink": {"bound": 0.3, "learning_rate": 0.5},
+            "spotter+boundary_shrink": {"epochs": 2},
+        },
+    )
+    around = Study(profile, device="cpu").method("spotter+boundary_shrink")
+    assert around.base.bound == 0.3
+    assert around.epochs == 2
+    assert around.learning_rate != 0.5

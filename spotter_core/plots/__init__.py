@@ -1,6 +1,6 @@
 """Pictures: one function each, numbers in, Axes out; nothing is saved, nothing is computed.
 
-Layer 8. Drawn from rows (``results.to_frame``) or arrays, so a picture can be drawn again from the
+Layer 9. Drawn from rows (``results.to_frame``) or arrays, so a picture can be drawn again from the
 files of a run. :mod:`~spotter_core.plots.style` holds the colours; no other file chooses one.
 """
 

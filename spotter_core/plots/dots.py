@@ -1,6 +1,6 @@
 """A row for each method: every cell a dot, mean and interval, the mean in figures.
 
-Layer 8. The one way in which methods are compared by a single number.
+Layer 9. The one way in which methods are compared by a single number.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 And of an axis: that a number is read on it beside a yardstick a hundred times as large.
 
-Layer 8. Frames come from ``results.to_frame``; none is ever changed.
+Layer 9. Frames come from ``results.to_frame``; none is ever changed.
 """
 
 import math

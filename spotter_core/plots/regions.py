@@ -1,6 +1,6 @@
 """Decision regions and divergence maps on a plane, as slices and toy share them.
 
-Layer 8. The original's boundary around the forget classes and the outline of the
+Layer 9. The original's boundary around the forget classes and the outline of the
 epsilon-neighborhood are drawn in every panel, so that panels can be compared point by point.
 """
 

@@ -1,6 +1,6 @@
 """How every picture of the study looks: one colour, marker and label for each method; saving.
 
-Layer 8. Colours are told apart by color-blind readers (after Okabe and Ito) and, as there are more
+Layer 9. Colours are told apart by color-blind readers (after Okabe and Ito) and, as there are more
 methods than safe colours, by marker, too: a method and ``spotter+`` that method share theirs, the
 first filled and in a cool colour, the second open and in a warm one. The two yardsticks are
 neutral: the original black and solid, the retrained oracle grey and dashed, in every picture.
