@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -8,6 +9,7 @@ import pytest
 from spotter_core.claims import (
     COLUMNS,
     Claim,
+    as_published,
     blocks,
     claims_table,
     judge,
@@ -18,6 +20,7 @@ from spotter_core.claims import (
     to_markdown,
     worst_base,
 )
+from spotter_core.comparison import AS_PUBLISHED, CORRECTED, PUBLISHED, THEIRS, nearest
 from spotter_core.results import Row, bootstrap_interval, to_frame
 
 CELLS = [("3", 0), ("3", 1), ("8", 0), ("8", 1)]
@@ -34,11 +37,14 @@ GOOD = {
 
 
 def rows_of(methods):
-    """Rows as the measurements write them, with values that are known."""
+    """Rows as the measurements write them, with values that are known; ``None``: it diverged."""
     rows = []
     for (method, given), (i, (forget, seed)) in product(methods.items(), enumerate(CELLS)):
         has = {key: v[i] if isinstance(v, list) else v for key, v in given.items()}
         row = replace(PLAIN, method=method, forget=forget, seed=seed)
+        if has.get("diverged"):  # each of the measurements says so
+            rows.extend([replace(row, split="", measure="diverged", value=1.0, unit="flag")] * 2)
+            continue
 
         def add(measure, value, split="forget/test", row=row, **at):
             rows.append(replace(row, measure=measure, value=value, split=split, at=at))
@@ -46,6 +52,7 @@ def rows_of(methods):
         add("accuracy", has["forget"])
         add("accuracy", has["retain"], "retain/test")
         add("accuracy", 0.123, "forget/train")
+        add("accuracy", has["retain"] + 0.01 + 0.001 * i, "retain/train")
         add("accuracy", 0.321, "retain/test", retained="7")  # of one class: not the whole
         add("accuracy", 0.456, setting="lambda_2", setting_value=0.0)  # of an ablation
         if has["read"] is not None:
@@ -54,6 +61,8 @@ def rows_of(methods):
         for neighborhood, scale in (("PGD toward", 1.0), ("uniform", 0.1)):
             add("over_unlearning", scale * has["ou"], neighborhood=neighborhood)
             add("over_unlearning", 0.654, "forget/train", neighborhood=neighborhood)
+        add("over_unlearning", has["ou"] + 0.0123, "forget/train", neighborhood="published PGD")
+        add("over_unlearning", 0.456, neighborhood="published PGD")
         for shots, alpha, metric, scale in product((5, 10), (0.5, 1.0), ("cosine", "l2"), (0, 1)):
             if metric == "cosine":  # the best alpha is 1 without a scale and 0.5 with one
                 share = has["pra"] * (0.5 if (alpha == 1.0) == bool(scale) else 1.0)
@@ -64,7 +73,9 @@ def rows_of(methods):
                 share = 0.999
             at = {"shots": shots, "alpha": alpha, "metric": metric, "scale": float(scale)}
             add("pra_accuracy", share, **at)
-            add("pra_accuracy", 0.987, "forget/train", **at)
+            seen = 0.3 * alpha + 0.1 * has["pra"] + 0.01 * i
+            as_published = metric == "cosine" and not scale and shots == 5
+            add("pra_accuracy", seen if as_published else 0.987, "forget/train", **at)
         add("mean_cosine", 0.25)
         add("mean_cosine", 0.75, "retain/test")
     return rows
@@ -90,8 +101,9 @@ def test_the_numbers_of_a_cell_are_picked_from_the_right_rows():
     table = per_cell(frame)
     assert list(table) == [
         *("forget", "retain", "ou", "pra", "pra_any", "pra_l2", "pra_scaled"),
-        *("cosine", "retained_read"),
+        *("cosine", "retained_read", "diverged", "collapsed"),
     ]
+    assert not table[["diverged", "collapsed"]].any(axis=None)
     assert table.index.unique("method").tolist() == list(GOOD)
     assert table.loc["spotter"].index.tolist() == CELLS
     assert table.loc["spotter"]["ou"].tolist() == [0.01, 0.02, 0.03, 0.04]
@@ -160,10 +172,216 @@ def test_the_main_table_has_mean_and_spread_over_cells_block_by_block():
     assert line["mean cosine"] == "0.250 ± 0.000"
 
 
-def test_a_study_of_one_cell_has_a_spread_of_zero():
-    rows = [row for row in rows_of(GOOD) if (row.forget, row.seed) == CELLS[0]]
-    assert main_table(to_frame(rows))["OU@ε"].tolist()[0] == "0.600 ± 0.000"
-    assert [claim.low == claim.high == claim.value for claim in judge(to_frame(rows))] == [True] * 6
+def first_cell(rows):
+    """A study of one cell."""
+    return to_frame([row for row in rows if (row.forget, row.seed) == CELLS[0]])
+
+
+def test_one_cell_has_neither_spread_nor_interval_and_says_so():
+    frame = first_cell(rows_of(GOOD | {"delete": {"diverged": True}}))
+    table = main_table(frame).set_index("method")
+    assert table["OU@ε"].tolist()[:-1] == ["0.600", "0.200", "0.400", "0.016", "0.900", "0.500"]
+    assert pd.isna(table["OU@ε"].iloc[-1])
+    assert "±" not in to_markdown(table)
+    assert table.loc["delete", "note"] == "diverged"
+    claims = judge(frame)
+    assert [claim.verdict() for claim in claims] == [f"{HOLDS}, one cell: no interval"] * 6
+    assert all(math.isnan(claim.low) and math.isnan(claim.high) for claim in claims)
+    assert claims_table(claims)["measured"][0] == "0.04 ratio"
+    assert "nan" not in to_markdown(claims_table(claims))
+
+
+# --- methods that diverged or collapsed -----------------------------------------------------------
+
+LOST = {"diverged": [True, False, False, True]}
+
+
+def test_a_method_that_diverged_is_averaged_over_the_other_cells_and_the_table_says_so():
+    frame = frame_of(neggrad=LOST | {"ou": [9.0, 0.1, 0.3, 9.0], "retain": [9.0, 0.8, 0.9, 9.0]})
+    table = main_table(frame).set_index("method")
+    assert table.loc["neggrad", "OU@ε"] == f"0.200 ± {0.1 * math.sqrt(2):.3f}"
+    assert table.loc["neggrad", "retain acc. %"] == f"85.0 ± {5 * math.sqrt(2):.1f}"
+    assert table.loc["neggrad", "note"] == "diverged in 2 of 4 cells"
+    assert table["note"].notna().sum() == 1
+    assert table.loc["neggrad", "reads"] == "forget only"
+    assert per_cell(frame).loc["neggrad"]["diverged"].tolist() == [True, False, False, True]
+
+
+def test_what_is_left_in_one_cell_only_has_no_spread():
+    table = main_table(frame_of(neggrad={"diverged": [True, True, True, False]}))
+    line = table.set_index("method").loc["neggrad"]
+    assert line["OU@ε"] == "0.400"
+    assert line["note"] == "diverged in 3 of 4 cells"
+
+
+def test_a_method_without_any_model_has_a_line_and_no_numbers():
+    frame = frame_of(neggrad={"diverged": True})
+    assert blocks(per_cell(frame))["no model"] == ["neggrad"]
+    line = main_table(frame).set_index("method").loc["neggrad"]
+    assert line["note"] == "diverged in all 4 cells"
+    assert line[[*COLUMNS.values()]].isna().all()
+    assert "| neggrad | no model | – | – |" in to_markdown(main_table(frame))
+    assert len(judge(frame)) == 6
+    shown = as_published(frame).set_index(("", "method")).loc["neggrad"]
+    assert shown[[AS_PUBLISHED, CORRECTED]].drop((AS_PUBLISHED, "α")).isna().all()
+    assert shown[THEIRS, "OU@ε"] == 0.3269
+
+
+def test_no_note_where_there_is_nothing_to_say():
+    assert "note" not in main_table(frame_of())
+    assert ("", "note") not in as_published(frame_of())
+
+
+def with_chance(rows, chance):
+    """The rows, with what guessing among the retained classes gives in every cell."""
+    row = replace(PLAIN, method="original", split="retain/test", measure="chance", value=chance)
+    return to_frame([*rows, *(replace(row, forget=f, seed=s) for f, s in CELLS)])
+
+
+@pytest.mark.parametrize(
+    ("retain", "chance", "note"),
+    [
+        ([0.9, 0.9, 0.9, 0.49], None, None),  # half of the original's 98 %
+        ([0.9, 0.9, 0.9, 0.48], None, "collapsed in 1 of 4 cells"),
+        (0.1, None, "collapsed in all 4 cells"),
+        ([0.9, 0.9, 0.9, 0.55], 0.5, "collapsed in 1 of 4 cells"),
+        ([0.9, 0.9, 0.9, 0.56], 0.5, None),
+    ],
+)
+def test_a_network_that_knows_little_of_the_rest_is_said_to_have_collapsed(retain, chance, note):
+    rows = rows_of(GOOD | {"neggrad": GOOD["neggrad"] | {"retain": retain}})
+    frame = to_frame(rows) if chance is None else with_chance(rows, chance)
+    table = main_table(frame).set_index("method")
+    assert (table["note"]["neggrad"] if "note" in table else None) == note
+    assert per_cell(frame)["collapsed"].sum() == (0 if note is None else int("all" in note) * 3 + 1)
+    kept = relevant(frame_rows(frame), "PGD toward")
+    assert main_table(to_frame(kept)).equals(main_table(frame))
+
+
+def frame_rows(frame):
+    """The rows that a frame was made from."""
+    own = list(vars(PLAIN))[:-1]
+    extra = [c for c in frame if c not in own]
+    return [
+        Row(**{c: line[c] for c in own}, at={c: line[c] for c in extra if pd.notna(line[c])})
+        for line in frame.to_dict("records")
+    ]
+
+
+def test_diverged_and_collapsed_are_both_said():
+    frame = frame_of(neggrad=LOST | {"retain": 0.1})
+    note = main_table(frame).set_index("method")["note"]["neggrad"]
+    assert note == "diverged in 2 of 4 cells; collapsed in 2 of 4 cells"
+
+
+def test_a_broken_base_method_is_no_opponent_unless_no_other_forgets():
+    other = {"finetune": {"forget": 0.0, "ou": 0.1}}
+    for broken in ({"retain": [0.9, 0.9, 0.9, 0.1]}, {"diverged": [True, False, False, False]}):
+        frame = frame_of(neggrad={"ou": 0.69} | broken, **other)
+        assert worst_base(per_cell(frame)) == "finetune"
+        assert judge(frame)[0].sentence.endswith("worst base method that forgets (finetune)")
+        alone = frame_of(neggrad=broken, finetune={"forget": 0.5, "ou": 0.69})
+        assert worst_base(per_cell(alone)) == "neggrad"
+        assert "(neggrad), none of which works" in judge(alone)[0].sentence
+    none = frame_of(neggrad={"forget": 0.4}, finetune={"forget": 0.5})
+    assert "(finetune), none of which forgets" in judge(none)[0].sentence
+
+
+def test_a_table_without_retain_accuracies_has_a_worst_base_method_too():
+    assert worst_base(per_cell(frame_of())[["ou", "forget"]]) == "neggrad"
+
+
+def test_where_all_base_methods_diverged_claim_1_can_not_be_judged_and_the_others_can():
+    frame = frame_of(neggrad={"diverged": True}, finetune={"diverged": True})
+    assert worst_base(per_cell(frame)) is None
+    assert [c.verdict() for c in judge(frame)] == ["can't be judged", *[HOLDS] * 5]
+    assert claims_table(judge(frame))["measured"][0] == "–"
+
+
+def test_a_ratio_is_over_the_cells_in_which_both_have_a_network():
+    frame = frame_of(
+        spotter={"diverged": [True, False, False, False], "ou": [9.0, 0.01, 0.02, 0.03]},
+        retrain={"ou": [0.9, 0.1, 0.2, 0.6]},
+    )
+    claim = judge(frame)[1]
+    assert claim.value == pytest.approx(0.06 / 0.9)
+    assert (claim.low, claim.high) == pytest.approx(
+        bootstrap_interval([0.01, 0.02, 0.03], over=[0.1, 0.2, 0.6])
+    )
+    assert claim.verdict() == f"{HOLDS} (diverged in 1 of 4 cells)"
+
+
+def test_spotter_itself_may_diverge_everywhere():
+    claims = judge(frame_of(spotter={"diverged": True}))
+    assert {c.verdict() for c in claims} == {"can't be judged (diverged in all 4 cells)"}
+
+
+def test_any_method_can_be_judged_by_the_same_claims():
+    values = [c.value for c in judge(frame_of(), "retrain")]
+    assert values == pytest.approx([0.2 / 0.4, 1.0, 0.0, 1.0, 90.0, 1000.0])
+    assert math.isnan(judge(frame_of(), "original")[5].value)
+
+
+# --- beside the published numbers -----------------------------------------------------------------
+
+
+def column(table, method):
+    return table.set_index(("", "method")).loc[method]
+
+
+def test_ours_stand_beside_the_published_numbers_measured_in_both_ways():
+    frame = frame_of(spotter={"ou": [0.01, 0.02, 0.03, 0.04]})
+    table = as_published(frame)
+    ours = column(table, "spotter")
+    # on training images: alpha 0.8 is not measured, the nearest is 1
+    assert ours[AS_PUBLISHED, "α"] == "1 for 0.8"
+    assert ours[AS_PUBLISHED, "forget acc. %"] == pytest.approx(12.3)
+    assert ours[AS_PUBLISHED, "retain acc. %"] == pytest.approx(97.5 + 1.0 + 0.15)
+    assert ours[AS_PUBLISHED, "OU@ε"] == pytest.approx(0.025 + 0.0123)
+    assert ours[AS_PUBLISHED, "PRA % (k=5)"] == pytest.approx(100 * (0.3 + 0.0005 + 0.015))
+    assert ours[CORRECTED].tolist() == pytest.approx([0.0, 97.5, 0.025, 0.38])
+    assert ours[THEIRS, "OU@ε"] == 0.0228
+    assert ours[THEIRS, "variant"] == "λ2 = 1"
+    original = column(table, "original")
+    assert original[AS_PUBLISHED, "α"] == "0.5"
+    assert original[AS_PUBLISHED, "PRA % (k=5)"] == pytest.approx(100 * (0.15 + 0.1 + 0.015))
+    assert column(table, "finetune")[AS_PUBLISHED, "α"] == "1"
+    assert column(table, "finetune")[THEIRS].isna().all()
+    assert column(table, "spotter+neggrad")[AS_PUBLISHED, "α"] == "1 for 0.8"
+
+
+def test_every_published_line_is_there_once():
+    table = as_published(frame_of())
+    names = table["", "method"].tolist()
+    assert names[:6] == [
+        *("original", "retrain", "neggrad", "spotter", "spotter+neggrad", "finetune")
+    ]
+    assert len(names) == len(set(names))
+    assert len(table) == 6 + len(PUBLISHED) - 4  # four of them have a method here
+    assert table[THEIRS, "source"].notna().sum() == len(PUBLISHED)
+    later = table.iloc[6:]
+    assert later[[AS_PUBLISHED, CORRECTED]].isna().all(axis=None)
+    assert {"spotter (λ2 = 0.1)", "unsc", "spotter+unsc", "retrain (one run)"} < set(names[6:])
+
+
+def test_the_nearest_alpha_is_the_larger_of_two():
+    assert nearest(0.5, [0.2, 0.4, 0.5, 1.0]) == 0.5
+    assert nearest(0.5, [0.2, 0.4, 0.6]) == nearest(0.5, [0.6, 0.4]) == 0.6
+    assert nearest(0.8, [0.2, 0.7]) == 0.7
+
+
+def test_without_rows_of_training_images_the_corrected_numbers_are_there():
+    rows = [r for r in rows_of(GOOD) if not r.split.endswith("train") or "images" in r.measure]
+    table = as_published(to_frame(rows))
+    assert table[AS_PUBLISHED].isna().all(axis=None)
+    assert column(table, "retrain")[CORRECTED, "OU@ε"] == 0.2
+
+
+def test_two_levels_of_columns_become_one_line_of_markdown():
+    head = to_markdown(as_published(frame_of())).splitlines()[0]
+    assert head.startswith("| method | published<br>forget acc. % |")
+    assert f"| {AS_PUBLISHED}<br>α | {CORRECTED}<br>forget acc. % |" in head
+    assert re.fullmatch(r"\|(---\|)+", to_markdown(as_published(frame_of())).splitlines()[1])
 
 
 def test_the_published_table_names_its_source_and_the_columns_it_shares_with_ours():
@@ -171,8 +389,11 @@ def test_the_published_table_names_its_source_and_the_columns_it_shares_with_our
     assert {"OU@ε", "forget acc. %", "retain acc. %", "PRA % (k=5)"} <= set(table) & {
         *COLUMNS.values()
     }
-    assert set(table["source"]) == {"table", "code"}
+    assert set(table["source"]) == {"table", "stacking table", "code"}
     at = table.set_index("method")
+    assert at.loc["spotter+salun", "OU@ε"] == 0.0345
+    assert at.loc["delete", "PRA % (k=5)"] == 31.72
+    assert at.loc["spotter+unsc", "PRA % (k=5)"] == 18.54
     assert at.loc["spotter (λ2 = 1)", "PRA % (k=5)"] == 0.24
     assert at.loc["retrain", "OU@ε"] == 0.2384
 
@@ -260,6 +481,16 @@ def test_rows_that_are_kept_beside_the_table_give_the_same_table():
     kept = relevant(rows, "PGD toward")
     assert len(kept) < len(rows) / 2
     assert per_cell(to_frame(kept)).equals(per_cell(to_frame(rows)))
+    assert judge(to_frame(kept)) == judge(to_frame(rows))
+    assert as_published(to_frame(kept)).equals(as_published(to_frame(rows)))
+
+
+def test_a_divergence_is_kept_once_and_gives_the_same_tables():
+    rows = rows_of(GOOD | {"neggrad": GOOD["neggrad"] | LOST, "delete": {"diverged": True}})
+    kept = relevant(rows, "PGD toward")
+    assert sum(row.measure == "diverged" for row in kept) == 2 + 4
+    for table in (main_table, as_published):
+        assert table(to_frame(kept)).equals(table(to_frame(rows)))
     assert judge(to_frame(kept)) == judge(to_frame(rows))
 
 

@@ -26,8 +26,8 @@ LAYERS = [
         "results",
         "execute",
     ],
-    ["losses", "data", "models", "progress"],
-    ["neighborhoods", "training", "metrics", "toy"],
+    ["losses", "data", "models", "progress", "cells"],
+    ["neighborhoods", "training", "metrics", "toy", "comparison"],
     ["methods", "attacks", "slices", "embedding", "published"],
     ["settings"],
     ["workshop"],
@@ -65,7 +65,18 @@ INSIDE = {
         ["accuracy", "embedding", "over_unlearning", "relearning", "slices", "summary", "toy"],
     ],
 }
-LIGHT = ["files", "sources", "profiles", "results", "execute", "claims", "plots", "plots.toy"]
+LIGHT = [
+    "files",
+    "sources",
+    "profiles",
+    "results",
+    "execute",
+    "claims",
+    "cells",
+    "comparison",
+    "plots",
+    "plots.toy",
+]
 
 
 def positions():
