@@ -27,6 +27,8 @@ Direction = Literal["toward", "away"]
 ROUNDING = 1e-5
 """Slack of the asserted ball: float32 rounding of x + delta - x."""
 BATCH = 1024
+VALUES = 2**18
+"""Pixel values a pass on a CPU: activations stay near its cache, and few of them in memory."""
 
 
 class Neighborhood(Protocol):
@@ -125,11 +127,17 @@ class GaussianNeighborhood:
         return assert_ball(images, (images + noise).clamp(0.0, 1.0), radius)
 
 
+def chunk_size(images: Tensor) -> int:
+    """Return how many images a pass takes: ``BATCH``, on a CPU fewer of large ones."""
+    values = max(1, images.shape[1:].numel())
+    return BATCH if images.device.type != "cpu" else max(1, min(BATCH, VALUES // values))
+
+
 @torch.no_grad()
 def logits_of(model: Classifier, images: Tensor) -> Tensor:
-    """Return ``(N, C)`` logits in eval mode, ``BATCH`` images at a time."""
+    """Return ``(N, C)`` logits in eval mode."""
     with evaluating(model):
-        return torch.cat([model(chunk) for chunk in images.split(BATCH)])
+        return torch.cat([model(chunk) for chunk in images.split(chunk_size(images))])
 
 
 def runner_up(model: Classifier, images: Tensor, forget_classes: Sequence[int]) -> Tensor:
@@ -149,11 +157,12 @@ def image_gradient(model: Classifier, images: Tensor, targets: Tensor) -> Tensor
     """Return the gradient of the summed cross-entropy to ``targets`` with respect to images.
 
     Only the images' gradient is computed: autograd skips the parameters' when it is asked for one
-    input. No parameter's ``.grad`` is touched.
+    input. No parameter's ``.grad`` is touched. Never in bfloat16: what counts is the sign, and
+    rounding would flip it where the gradient is small.
     """
-    parts = []
+    parts, size = [], chunk_size(images)
     with evaluating(model), torch.enable_grad():
-        for x, y in zip(images.split(BATCH), targets.split(BATCH), strict=True):
+        for x, y in zip(images.split(size), targets.split(size), strict=True):
             leaf = x.detach().requires_grad_()
             loss = F.cross_entropy(model(leaf), y, reduction="sum")
             parts.append(torch.autograd.grad(loss, leaf)[0])
