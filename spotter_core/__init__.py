@@ -15,7 +15,8 @@ The layers, bottom to top; a file imports only from layers below its own:
 4. ``methods`` ``attacks`` ``slices`` ``embedding`` ``published`` -- how a class is unlearned, how
    it is brought back; planes and maps to be looked at; the published code's perturbation.
 5. ``settings`` -- what the words of a profile mean.
-6. ``workshop`` -- the cells of a study and what is made of them.
+6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
+   settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.
 8. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
 9. ``plots`` -- pictures drawn from numbers.

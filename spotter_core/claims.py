@@ -138,8 +138,8 @@ def opponents(cells: pd.DataFrame) -> tuple[pd.DataFrame, str] | None:
     forgets = means["forget"] <= FORGOTTEN
     for among, words in (
         (forgets & works, "worst base method that forgets ({})"),
-        (forgets, "worst base method that forgets ({}), none of which works in every cell"),
-        (means["ou"].notna(), "worst base method ({}), none of which forgets"),
+        (forgets, "worst base method that forgets ({}), none works in every cell"),
+        (means["ou"].notna(), "worst base method ({}), none forgets"),
     ):
         if among.any():
             return means[among], words

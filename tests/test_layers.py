@@ -30,7 +30,7 @@ LAYERS = [
     ["neighborhoods", "training", "metrics", "toy", "comparison"],
     ["methods", "attacks", "slices", "embedding", "published"],
     ["settings"],
-    ["workshop"],
+    ["workshop", "documented"],
     ["study"],
     ["measurements", "tuning", "claims"],
     ["plots"],
@@ -60,7 +60,7 @@ INSIDE = {
     ],
     "plots": [
         ["style"],
-        ["frames"],
+        ["blocks", "frames"],
         ["dots", "regions"],
         ["accuracy", "embedding", "over_unlearning", "relearning", "slices", "summary", "toy"],
     ],

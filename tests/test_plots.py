@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from spotter_core import plots
 from spotter_core.claims import Claim
+from spotter_core.plots.frames import legend_of
 from spotter_core.plots.regions import innermost
 from spotter_core.results import Row, to_frame
 
@@ -271,6 +271,21 @@ def test_the_legend_of_a_tradeoff_has_no_marker_that_its_lines_lack():
     assert marks == {"Original": "", "Retrained oracle": "", "Spotter": "*"}
 
 
+def test_a_legend_of_twenty_methods_stays_in_the_picture_and_the_panel_keeps_its_size():
+    few, many = MODELS[:3], (*MODELS, *STUDY[2:], *(f"spotter+{m}" for m in STUDY[2:6]))
+    sizes = []
+    for models in (few, many):
+        figure, ax = plt.subplots(figsize=(6.4, 3.3), layout="constrained")
+        legend_of(models, ax)
+        figure.draw_without_rendering()
+        assert cut_off(figure) == []
+        box = ax.get_window_extent()
+        sizes.append((box.width, box.height))
+    assert len(many) == 20
+    assert sizes[1][0] > 0.7 * sizes[0][0]
+    assert sizes[1][1] > 0.9 * sizes[0][1]
+
+
 def test_labels_of_panels_side_by_side_do_not_overlap():
     axes = plots.plot_relearning(relearning_frame(), over="alpha")
     axes[0].figure.draw_without_rendering()
@@ -383,6 +398,73 @@ def test_a_claim_is_read_at_any_size_and_nothing_of_it_is_cut_off():
     assert above.y0 > title.get_window_extent().y1
 
 
+def test_claims_of_one_cell_and_without_a_value_are_drawn_and_say_so():
+    nan = math.nan
+    long = "OU@ε against the worst base method that forgets (neggrad), none works in every cell"
+    claims = [
+        Claim(1, long, 0.04, nan, nan, 0.05, "ratio"),
+        Claim(1, "against (neggrad)", nan, nan, nan, 0.05, "ratio", "diverged"),
+        Claim(4, "regained", 0.4, nan, nan, 1.0, "%"),
+    ]
+    marks = {"original": [1.5, nan, 99.0], "retrain": [0.7, nan, 80.0]}
+    figure = plots.plot_claims(claims, yardsticks=marks)[0].figure
+    said = texts(figure)
+    assert "one cell: no interval" in figure.get_supxlabel()
+    assert "bar" not in figure.get_supxlabel()
+    assert "can't be judged (diverged)" in said
+    assert "no value, allowed 0.05" in said
+    assert "nan" not in said
+    assert cut_off(figure) == []
+
+
+def blind_cells(**changes):
+    """Main numbers of all models in two cells, as ``claims.per_cell`` has them."""
+    index = [(m, f, 0) for m in MODELS for f in "03"]
+    table = pd.DataFrame(
+        {
+            "ou": np.linspace(0.0, 0.6, len(index)),
+            "pra": np.linspace(99.0, 1.0, len(index)),
+            "diverged": False,
+            "collapsed": False,
+        },
+        index=pd.MultiIndex.from_tuples(index, names=["method", "forget", "seed"]),
+    )
+    for method, values in changes.items():
+        own = table.index.get_level_values("method") == method
+        for column, value in values.items():
+            table.loc[own, column] = value
+    return table
+
+
+def test_both_blind_spots_show_means_cells_and_the_oracle():
+    cells = blind_cells()
+    ax = plots.plot_blind_spots(cells)
+    places = {c.get_label(): c.get_offsets()[0] for c in ax.collections}
+    assert list(places["Spotter"]) == pytest.approx(
+        list(cells.loc["spotter", ["ou", "pra"]].mean())
+    )
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == [plots.look(m).label for m in MODELS]
+    cross = [line.get_xdata()[0] for line in ax.lines] + [ax.lines[-1].get_ydata()[0]]
+    oracle = cells.loc["retrain", ["ou", "pra"]].mean()
+    assert oracle["ou"] == pytest.approx(cross[0])
+    assert oracle["pra"] == pytest.approx(cross[-1])
+    assert "lower is" in ax.get_xlabel()
+    assert cut_off(ax.figure) == []
+    with pytest.raises(ValueError, match="retrain"):
+        plots.plot_blind_spots(cells.drop("retrain"))
+
+
+def test_what_diverged_or_collapsed_is_named_in_the_legend():
+    lost = {"ou": math.nan, "pra": math.nan, "diverged": True}
+    ax = plots.plot_blind_spots(blind_cells(neggrad=lost, spotter={"collapsed": True}))
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "NegGrad (diverged in all 2 cells)" in shown
+    assert "Spotter (collapsed in all 2 cells)" in shown
+    assert len(shown) == len(MODELS)
+    ax.figure.draw_without_rendering()
+
+
 def test_innermost_finds_the_middle_of_a_region():
     mask = np.zeros((9, 9), bool)
     mask[2:7, 1:8] = True
@@ -394,26 +476,80 @@ def test_innermost_finds_the_middle_of_a_region():
 # --- style and saving
 
 
-def test_every_method_has_a_colour_and_label_of_its_own():
-    names = ["original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)]
-    looks = [plots.look(name) for name in names]
-    assert len({to_hex(each.color) for each in looks}) == len(names)
-    assert len({each.label for each in looks}) == len(names)
+FAMILY = ["original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)]
+# Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB
+BLINDNESS = {
+    "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(color, matrix):
+    """CIELAB of a colour as somebody sees it."""
+    rgb = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(matrix) @ linear, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    ratio = np.array(to_xyz) @ seen / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(ratio > 216 / 24389, np.cbrt(ratio), (24389 / 27 * ratio + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_colours_are_told_apart_by_color_blind_readers(blindness):
+    seen = {n: lab(plots.look(n).color, BLINDNESS[blindness]) for n in FAMILY if "+" not in n}
+    apart = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a in seen for b in seen if a < b}
+    assert min(apart.values()) > 20, min(apart, key=apart.get)
+    assert max(x[0] for x in seen.values()) < 80  # no colour is lost on white
+
+
+def test_every_method_has_a_label_and_a_way_to_be_drawn_of_its_own():
+    looks = [plots.look(name) for name in FAMILY]
+    assert len({each.label for each in looks}) == len(FAMILY)
+    colored = looks[2:]  # the yardsticks are told by having no colour
+    assert len({(str(each.marker), each.filled) for each in colored}) == len(colored)
 
 
 def test_every_registered_method_has_a_look_that_is_not_of_the_reserve():
     from spotter_core.methods import METHODS
 
-    known = {"original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)}
-    assert set(METHODS) <= known
+    assert set(METHODS) <= set(FAMILY)
+    assert not any("_" in plots.look(name).label for name in METHODS)
 
 
-def test_a_method_and_spotter_around_it_share_their_marker():
+def test_a_method_and_spotter_around_it_share_colour_and_marker():
     for name in STUDY:
         alone, around = plots.look(name), plots.look(f"spotter+{name}")
-        assert alone.marker == around.marker
+        assert (alone.marker, alone.color) == (around.marker, around.color)
         assert alone.filled
         assert not around.filled
+        assert around.dots()["facecolors"] != alone.dots()["facecolors"]
+        assert around.dashes != alone.dashes
+        assert around.label == f"Spotter + {alone.label}"
+
+
+def test_lines_of_methods_that_read_retained_samples_are_dotted():
+    from spotter_core.methods import METHODS
+
+    dashes = {m: str(plots.look(m).dashes) for m in STUDY}
+    reads = {m: METHODS[m].reads for m in STUDY}
+    assert len({d for m, d in dashes.items() if reads[m] == "forget"}) == 1
+    assert len({d for m, d in dashes.items() if reads[m] != "forget"}) == 1
+    assert len(set(dashes.values())) == 2
 
 
 def test_an_unheard_of_method_keeps_its_colour():

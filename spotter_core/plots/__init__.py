@@ -10,13 +10,14 @@ from spotter_core.plots.over_unlearning import plot_class_damage, plot_ou_by_rad
 from spotter_core.plots.relearning import plot_relearning, plot_relearning_price
 from spotter_core.plots.slices import plot_slices, plot_strips
 from spotter_core.plots.style import YARDSTICKS, look, save_figure, use_style
-from spotter_core.plots.summary import plot_claims, plot_tradeoff
+from spotter_core.plots.summary import plot_blind_spots, plot_claims, plot_tradeoff
 from spotter_core.plots.toy import plot_toy
 
 __all__ = [
     "YARDSTICKS",
     "look",
     "plot_accuracies",
+    "plot_blind_spots",
     "plot_claims",
     "plot_class_damage",
     "plot_dispersion",

@@ -7,7 +7,7 @@ Layer 9. Frames come from ``results.to_frame``; none is ever changed.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +22,8 @@ Axeses = np.ndarray
 """An array of Axes, one a panel, as ``plt.subplots`` returns it."""
 FEW = 3
 """Up to so many cells are drawn themselves: an interval resampled from them would say little."""
+LEGEND_ROW, LEGEND_FREE, LEGEND_COLUMN = 0.19, 0.5, 2.4
+"""Inches: height of a line of a legend, of what is above and below it; width of a column."""
 MARGIN = 0.06
 """Share of the axis left free at either end."""
 
@@ -139,13 +141,20 @@ def legend_of(
 ) -> None:
     """Put one legend of all methods, in their fixed order, beside ``ax``.
 
-    Those ``unmarked`` are drawn as lines without markers.
+    Where they are too many for the figure's height it has several columns, and the figure grows by
+    the width of those. Methods ``unmarked`` are drawn as lines without markers.
     """
     handles = [ax.plot([], [], **look(m).line())[0] for m in methods]
     for method, handle in zip(methods, handles, strict=True):
         if method in unmarked:
             handle.set_marker("")
-    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), **options)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    rows = max(1, int((figure.get_figheight() - LEGEND_FREE) / LEGEND_ROW))
+    columns = math.ceil(len(methods) / rows)
+    figure.set_figwidth(figure.get_figwidth() + LEGEND_COLUMN * (columns - 1))
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), **options}
+    ax.legend(handles=handles, ncols=columns, **beside)
 
 
 def log_scale(

@@ -1,9 +1,12 @@
 """How every picture of the study looks: one colour, marker and label for each method; saving.
 
-Layer 9. Colours are told apart by color-blind readers (after Okabe and Ito) and, as there are more
-methods than safe colours, by marker, too: a method and ``spotter+`` that method share theirs, the
-first filled and in a cool colour, the second open and in a warm one. The two yardsticks are
-neutral: the original black and solid, the retrained oracle grey and dashed, in every picture.
+Layer 9. A base method has a colour and a marker of its own. Every two colours, Spotter's and the
+yardsticks' among them, are told apart by readers with any of the three kinds of color blindness
+(simulated after Machado et al., 2009; at least 20 apart in CIELAB), the markers are for the rest of
+us, too. ``spotter+`` a method keeps that method's colour and marker, filled with a tint of
+Spotter's own and dashed, so that a pair is seen as one. Methods that read retained samples are
+dotted. The two yardsticks are neutral: the original black and solid, the retrained oracle grey and
+dashed, in every picture.
 """
 
 import hashlib
@@ -26,21 +29,27 @@ FORGET_COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
 QUIET = "#555555"
 """Colour of bounds, notes and everything else that is no method."""
 
-# method: (cool colour alone, warm colour under Spotter, marker, label)
-_BASES = {
-    "finetune": ("#0072B2", "#F28E2B", "o", "Fine-tune"),
-    "neggrad": ("#56B4E9", "#E8A33D", "v", "NegGrad"),
-    "random_label": ("#009E73", "#CC79A7", "^", "Random label"),
-    "boundary_shrink": ("#3B4CC0", "#A02C2C", "P", "Boundary Shrink"),
-    "delete": ("#8DA0CB", "#FB8072", "X", "DELETE"),
-    "neggrad_plus": ("#1F9E9E", "#C46A1B", "<", "NegGrad+"),
-    "boundary_expand": ("#5E3C99", "#D6604D", "p", "Boundary Expand"),
-    "bad_teacher": ("#7FBC41", "#E377C2", "h", "Bad Teacher"),
-    "scrub": ("#01665E", "#B2182B", "d", "SCRUB"),
-    "salun": ("#80CDC1", "#F4A582", ">", "SalUn"),
-    "ssd": ("#4D9221", "#9E0142", "H", "SSD"),
-    "l1_sparse": ("#2166AC", "#FDAE61", "8", "L1-sparse"),
-    "unsc": ("#9970AB", "#DD1C77", "s", "UNSC"),
+SPOTTED = "#FBD9BF"
+"""What fills the marker of a method that Spotter's terms are around."""
+DOTS, DASHES = (0, (1, 1.2)), (0, (5, 1))
+
+# method: (colour, marker, label)
+_FORGET_ONLY: dict[str, tuple[str, Any, str]] = {
+    "neggrad": ("#4BC3D2", "v", "NegGrad"),
+    "random_label": ("#96C396", "^", "Random label"),
+    "boundary_shrink": ("#0000F0", "P", "Boundary Shrink"),
+    "boundary_expand": ("#5A0F69", "p", "Boundary Expand"),
+    "delete": ("#962DE1", "X", "DELETE"),
+}
+_WITH_RETAIN: dict[str, tuple[str, Any, str]] = {
+    "finetune": ("#3C78A5", "o", "Fine-tune"),
+    "neggrad_plus": ("#3C4B00", "<", "NegGrad+"),
+    "bad_teacher": ("#C3B45A", (4, 1, 0), "Bad Teacher"),
+    "scrub": ("#781E4B", "d", "SCRUB"),
+    "salun": ("#FFA50F", ">", "SalUn"),
+    "ssd": ("#A5694B", "h", "SSD"),
+    "l1_sparse": ("#4B0096", (6, 1, 0), "L1-sparse"),
+    "unsc": ("#E169FF", "s", "UNSC"),
 }
 # The reserve for methods that this list has never heard of, chosen by their name.
 _RESERVE = ("#6A51A3", "#35978F", "#6B8E23", "#4682B4", "#8C6BB1", "#2E8B57", "#5F6CAF", "#41AB5D")
@@ -52,9 +61,14 @@ class Look(NamedTuple):
 
     label: str
     color: str
-    marker: str
+    marker: Any
     filled: bool = True
-    dashes: str = "-"
+    dashes: Any = "-"
+
+    @property
+    def face(self) -> str:
+        """What fills the marker."""
+        return self.color if self.filled else SPOTTED
 
     def line(self) -> dict[str, Any]:
         """Return keyword arguments for ``Axes.plot``."""
@@ -63,7 +77,7 @@ class Look(NamedTuple):
             "color": self.color,
             "marker": self.marker,
             "linestyle": self.dashes,
-            "markerfacecolor": self.color if self.filled else "white",
+            "markerfacecolor": self.face,
             "markeredgecolor": self.color,
             "markersize": 8.5 if self.marker == "*" else 5.0,
         }
@@ -72,7 +86,7 @@ class Look(NamedTuple):
         """Return keyword arguments for ``Axes.scatter``."""
         return {
             "marker": self.marker,
-            "facecolors": self.color if self.filled else "white",
+            "facecolors": self.face,
             "edgecolors": self.color,
         }
 
@@ -92,12 +106,13 @@ def look(method: str) -> Look:
     """
     if method in _FIXED:
         return _FIXED[method]
-    spotted, plus, rest = method.rpartition("+")
-    if rest in _BASES and spotted in ("", "spotter"):
-        cool, warm, marker, label = _BASES[rest]
+    around, plus, base = method.rpartition("+")
+    known = _FORGET_ONLY | _WITH_RETAIN
+    if base in known and around in ("", "spotter"):
+        color, marker, label = known[base]
         if plus:
-            return Look(f"Spotter + {label}", warm, marker, filled=False, dashes=(0, (5, 1)))  # type: ignore[arg-type]
-        return Look(label, cool, marker)
+            return Look(f"Spotter + {label}", color, marker, filled=False, dashes=DASHES)
+        return Look(label, color, marker, dashes=DOTS if base in _WITH_RETAIN else "-")
     number = hashlib.sha256(method.encode()).digest()[0]
     return Look(
         method.replace("_", " "),

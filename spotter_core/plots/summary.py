@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from spotter_core.claims import Claim
+from spotter_core.cells import state
+from spotter_core.claims import ONE_CELL, Claim
 from spotter_core.plots.frames import (
     Axeses,
     check_models,
@@ -23,7 +24,7 @@ from spotter_core.plots.frames import (
     panels,
     say_spread,
 )
-from spotter_core.plots.style import QUIET, YARDSTICKS, look
+from spotter_core.plots.style import QUIET, YARDSTICKS, Look, look
 
 SYMBOLS = {
     "lambda_1": "λ₁, forgetting against protecting",
@@ -36,11 +37,13 @@ TRADED = (
     ("accuracy", "retain/test", 100.0, "retain accuracy (%)\nhigher is better", None),
 )
 """Measure, split, scale and label of the three panels, and where a log scale starts."""
-KEY = "shaded: what the claim allows · bar: 95 % interval of the mean over cells · lower is better"
+ALLOWED, BETTER = "shaded: what the claim allows", "lower is better"
+KEY = f"{ALLOWED} · bar: 95 % interval of the mean over cells · {BETTER}"
+KEY_OF_ONE = f"{ALLOWED} · {ONE_CELL} · {BETTER}"
 GOOD, BAD = "#00775A", "#B5480A"
 VISIBLE = 0.05
 """Share of a linear axis that a value must reach, lest it is lost beside the yardsticks."""
-VERDICT_WIDTH = 30
+VERDICT_WIDTH, TITLE_WIDTH = 30, 90
 """Letters a line."""
 
 
@@ -138,7 +141,8 @@ def plot_claims(
         figure, axes = plt.subplots(
             len(claims), 1, figsize=size, layout="constrained", squeeze=False
         )
-        figure.supxlabel(KEY, fontsize=8, color=QUIET)
+        single = all(math.isnan(claim.low) for claim in claims)
+        figure.supxlabel(KEY_OF_ONE if single else KEY, fontsize=8, color=QUIET)
     axes = panels(axes, len(claims), (0, 0))
     for i, (ax, claim) in enumerate(zip(axes, claims, strict=True)):
         draw_claim(ax, claim, {name: yardsticks[name][i] for name in YARDSTICKS})
@@ -170,8 +174,10 @@ def draw_claim(ax: Axes, claim: Claim, marks: Mapping[str, float]) -> None:
     ax.plot([claim.low, claim.high], [0, 0], color=ours.color, linewidth=3, zorder=4)
     ax.scatter([claim.value], [0], s=130, zorder=5, **ours.dots())
     sentence = re.sub(r"\(([a-z0-9_+]+)\)", lambda m: f"({look(m[1]).label})", claim.sentence)
-    ax.set_title(f"({claim.number}) {sentence} ({unit})", fontsize=9.5)
-    color, limit = GOOD if claim.holds else BAD, f"{claim.value:.3g}, allowed {claim.threshold:g}"
+    title = textwrap.fill(f"({claim.number}) {sentence} ({unit})", TITLE_WIDTH)
+    ax.set_title(title, fontsize=9.5)
+    value = "no value" if math.isnan(claim.value) else f"{claim.value:.3g}"
+    color, limit = GOOD if claim.holds else BAD, f"{value}, allowed {claim.threshold:g}"
     where: dict[str, Any] = {"transform": ax.transAxes, "fontsize": 8.5}
     words = textwrap.fill(claim.verdict(), VERDICT_WIDTH)
     ax.text(1.015, 0.42, words, color=color, fontweight="bold", va="bottom", **where)
@@ -186,3 +192,53 @@ def log_start(claim: Claim, span: float) -> float | None:
     if least >= VISIBLE * span:
         return None
     return 10.0 ** math.floor(math.log10(max(least, span / 1000)))
+
+
+def plot_blind_spots(cells: pd.DataFrame, *, shots: int = 5, ax: Axes | None = None) -> Axes:
+    """Both blind spots at once: over-unlearning across, relearning up; a mark for each method.
+
+    Large marks are means over the cells in which a method has a network, small ones single cells.
+    The oracle's numbers make a dashed cross. OU has a logarithmic axis above 0.01 nats. A method
+    that collapsed is crossed out; one that diverged everywhere is in the legend alone.
+
+    Args:
+        cells: As from ``claims.per_cell``: columns ``ou``, ``pra``, ``diverged``, ``collapsed``,
+            indexed by ``method`` and cell.
+        shots: The attacker's k, for the label.
+        ax: To draw on.
+
+    Raises:
+        ValueError: If a yardstick is missing.
+    """
+    methods = list(cells.index.unique("method"))
+    check_models(methods)
+    if ax is None:
+        height = max(4.0, 0.19 * len(methods) + 0.9)
+        _, ax = plt.subplots(figsize=(7.4, height), layout="constrained")
+    log_scale(ax, "x", 0.0, cells["ou"].max(), linear=0.01)
+    means = cells.groupby("method")[["ou", "pra"]].mean()
+    for name in methods:
+        style, own, mean = look(name), cells.loc[name], means.loc[name]
+        words, top = state(own), 4 if name in YARDSTICKS else 3
+        label, size = f"{style.label} ({words})" if words else style.label, marker_size(style)
+        ax.scatter(own["ou"], own["pra"], s=12, color=style.color, alpha=0.5, linewidths=0)
+        marks: dict[str, Any] = {"s": size, "label": label, "linewidths": 1.4, **style.dots()}
+        ax.scatter(mean["ou"], mean["pra"], zorder=top, **marks)
+        if own["collapsed"].any():
+            ax.scatter(mean["ou"], mean["pra"], s=240, marker="x", color=BAD, zorder=5)
+    oracle: dict[str, Any] = {"color": look("retrain").color, "linestyle": "--", "linewidth": 1.0}
+    ax.axvline(means.loc["retrain", "ou"], **oracle, zorder=0)
+    ax.axhline(means.loc["retrain", "pra"], **oracle, zorder=0)
+    ax.set_xlabel(
+        "OU@ε (nats), near held-out forget images, log scale above 0.01\n"
+        "lower is nearer to the original"
+    )
+    ax.set_ylabel(f"PRA accuracy (%), k = {shots}, best α\nlower is harder to bring back")
+    ax.set_ylim(-4, 104)
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return ax
+
+
+def marker_size(style: Look) -> float:
+    """Return the area of a large mark; stars look smaller than what fills its square."""
+    return 150.0 if style.marker == "*" or isinstance(style.marker, tuple) else 70.0
