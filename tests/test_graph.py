@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from test_notebooks import NEEDS, ROOT
 
+from spotter_core.profiles import known_profiles, load_profile
+
 pytestmark = pytest.mark.slow
 
 PARAMETERS = """profile: str = "digits"
@@ -193,10 +195,27 @@ def test_the_graph_of_this_repository_plans_every_notebook_on_all_cells(tmp_path
         assert [cell for part in parts for cell in part] in ([], whole)  # none left out
 
 
+@pytest.mark.parametrize("name", known_profiles())
+def test_every_profile_is_planned_where_there_is_no_data(tmp_path, monkeypatch, name):
+    for variable in ("SPOTTER_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    graph = copy_of_the_graph(tmp_path / "project")
+    status, text = graph.start("--dry-run", "--printshellcmds", "--config", f"profile={name}")
+    assert status == 0, text
+    lines = re.findall(r"python -m spotter_core\.execute .*", text)
+    whole = [str(cell) for cell in load_profile(name).cells]
+    asked = [json.loads(re.search(r"-p cells '([^']*)'", line)[1]) for line in lines]
+    assert asked.count(whole) >= len(NEEDS)
+    assert all(cell in whole for cells in asked for cell in cells)
+    assert not (tmp_path / "nothing").exists()
+    assert not (tmp_path / "project" / "runs").exists()
+
+
 def test_an_unknown_profile_is_refused_in_a_sentence(fresh):
     status, text = fresh.start("--config", "profile=digit")
     assert status != 0
-    assert text.splitlines()[-1] == "unknown profile 'digit'; known: digits"
+    known = ", ".join(known_profiles())
+    assert text.splitlines()[-1] == f"unknown profile 'digit'; known: {known}"
     assert "Traceback" not in text
     assert not (fresh.folder / "runs").exists()
 
@@ -220,6 +239,35 @@ def test_a_run_makes_everything_from_what_it_needs(undisturbed):
     unlearned = f"(02_unlearn {cell} {trained})"
     assert rows[f"03_over_unlearning/{cell}"] == f"(03_over_unlearning {cell} {unlearned})"
     assert rows[f"08_summary/{cell}"].count(unlearned) == 5
+
+
+NOTED = """import os
+import time
+from pathlib import Path
+
+start = time.time()
+time.sleep(0.5)
+spins = os.environ["OMP_WAIT_POLICY"]
+Path(run, f"{start}.txt").write_text(f"{start} {time.time()} {spins}")"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_jobs_of_two_threads_take_turns_on_two_cores_and_sleep_while_they_wait(fresh, threads):
+    (fresh.folder / "spotter_core" / "execute.py").write_text(STAND_IN, encoding="utf-8")
+    profile = fresh.folder / "profiles" / "digits.yaml"
+    text = profile.read_text(encoding="utf-8")
+    profile.write_text(text.replace("\nthreads: 1\n", f"\nthreads: {threads}\n"), encoding="utf-8")
+    for name in ("00_tour", "01_train_and_retrain"):
+        fresh.write(name, NOTED)
+    targets = [f"runs/digits/jobs/{name}/all.done" for name in ("00_tour", "01_train_and_retrain")]
+    status, text = fresh.start("--cores", "2", *targets)
+    assert status == 0, text
+    (_, end, first), (start, _, second) = sorted(
+        path.read_text().split() for path in fresh.run.glob("*.txt")
+    )
+    assert {first, second} == {"passive"}
+    if threads == 2:
+        assert float(end) <= float(start)
 
 
 # --- what runs again ------------------------------------------------------------------------------
@@ -318,6 +366,38 @@ def test_a_failing_notebook_is_named_and_keeps_its_copy_and_the_others_go_on(fre
 
     fresh.write("01_train_and_retrain")  # mended: what ended well is not run again
     assert fresh.planned() == jobs(*NEEDS) - jobs("00_tour")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        (
+            "folder:tiny-imagenet-200",
+            r"image folder 'tiny-imagenet-200' is not there, .*: put train/<class>/ and test/<clas",
+        ),
+        (
+            "cifar100",
+            r"data set 'cifar100' is not in .*: put cifar-100-python/ there .*SPOTTER_DATA",
+        ),
+    ],
+)
+def test_missing_data_stops_the_study_at_the_first_job_with_what_to_put_where(
+    tmp_path, monkeypatch, dataset, told
+):
+    for variable in ("SPOTTER_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "nothing"))
+    graph = copy_of_the_graph(tmp_path / "project")
+    shutil.copy(ROOT / "notebooks" / "01_train_and_retrain.ipynb", graph.folder / "notebooks")
+    profile = graph.folder / "profiles" / "digits.yaml"
+    text = profile.read_text(encoding="utf-8")
+    profile.write_text(text.replace("dataset: digits", f"dataset: {dataset}"), encoding="utf-8")
+    status, text = graph.start("--cores", "1")
+    assert status == 1
+    assert re.search(rf"FAILED 01_train_and_retrain\.ipynb: .*FileNotFoundError: {told}", text), (
+        text
+    )
+    assert graph.done() == jobs("00_tour")  # which here reads no data; nothing else was begun
+    assert not graph.rows("02_unlearn")
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of Unix")
