@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from spotter_core.augmentation import draw_moves, move
 from spotter_core.data import ImageSet
 from spotter_core.memory import OutOfMemory
-from spotter_core.models import build_model, wrap
-from spotter_core.training import Diverged, Recipe, fit, predict
+from spotter_core.models import Classifier, build_model, wrap
+from spotter_core.training import Diverged, Recipe, fit, predict, shrunk
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
 
@@ -385,3 +385,40 @@ def test_predict_is_float32_whatever_surrounds_it(network, samples):
         found = predict(network, samples.images)
     assert torch.equal(found.logits, expected.logits)
     assert found.features.dtype == torch.float32
+
+
+# --- progressive resizing -------------------------------------------------------------------------
+
+
+def test_the_first_epochs_show_smaller_images_and_the_rest_whole_ones(samples):
+    sides = []
+
+    class Spy(nn.Module):
+        def forward(self, x):
+            if self.training:
+                sides.append(tuple(x.shape[2:]))
+            return x.mean(dim=(2, 3))
+
+    model = Classifier(Spy(), nn.Linear(3, 4), mean=[0.5] * 3, std=[0.25] * 3)
+    recipe = Recipe(epochs=4, batch_size=len(samples), learning_rate=0.01, progressive=0.5)
+    fit(model, samples, recipe=recipe, generator=seeded())
+    whole = tuple(samples.images.shape[2:])
+    assert sides == [tuple(3 * s // 4 for s in whole)] * 2 + [whole] * 2
+
+
+def test_shrunk_images_are_means_of_what_they_cover():
+    images = torch.rand(2, 3, 8, 8, generator=seeded())
+    assert shrunk(images).shape == (2, 3, 6, 6)
+    flat = torch.full((1, 1, 8, 8), 0.7)
+    torch.testing.assert_close(shrunk(flat), torch.full((1, 1, 6, 6), 0.7))
+    torch.testing.assert_close(shrunk(images).mean(), images.mean(), atol=0.02, rtol=0.0)
+
+
+def test_a_network_of_one_image_size_refuses_progressive_resizing(samples):
+    side = samples.images.shape[-1]
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * side * side, 4))
+    model = wrap(layers, mean=[0.5] * 3, std=[0.25] * 3)
+    with pytest.raises(ValueError, match="progressive must be 0 for this network"):
+        fit(model, samples, recipe=Recipe(epochs=1, progressive=0.5), generator=seeded())
+    with pytest.raises(ValueError, match=r"progressive must lie in \[0, 1\]"):
+        Recipe(progressive=1.5)
