@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from spotter_core.plots.dots import dot_panels, draw_dots
-from spotter_core.plots.frames import Axeses, chosen, methods_of
+from spotter_core.plots.frames import Axeses, chosen
 from spotter_core.plots.style import look
 
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -36,7 +36,7 @@ def plot_accuracies(
         ValueError: If a column, a split or a yardstick is missing.
     """
     rows = chosen(frame, measure="accuracy", split=list(splits))
-    axes = dot_panels(axes, len(splits), methods_of(rows))
+    axes = dot_panels(axes, len(splits), rows)
     for ax, split in zip(axes, splits, strict=True):
         draw_dots(ax, chosen(rows, split=split), scale=100.0)
         side, _, part = split.partition("/")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from spotter_core.plots.blocks import block_edges, in_blocks
 from spotter_core.plots.frames import Axeses, methods_of, panels
 from spotter_core.plots.style import QUIET, look
 from spotter_core.results import summarise
@@ -16,6 +17,7 @@ from spotter_core.results import summarise
 ROW_HEIGHT = 0.27
 """Inches for a method."""
 KEY = "small dot: one cell (forget class and seed) · bar: 95 % interval of the mean · figure: mean"
+ONE = "one cell (forget class and seed): no interval"
 
 
 def height_for(methods: Sequence[str]) -> float:
@@ -23,17 +25,20 @@ def height_for(methods: Sequence[str]) -> float:
     return 1.15 + ROW_HEIGHT * len(methods)
 
 
-def dot_panels(axes: Axeses | Sequence[Axes] | None, count: int, methods: Sequence[str]) -> Axeses:
+def dot_panels(axes: Axeses | Sequence[Axes] | None, count: int, frame: pd.DataFrame) -> Axeses:
     """Return ``count`` panels for :func:`draw_dots`: the given ones, or new ones with a key."""
-    given = axes is not None
+    given, methods = axes is not None, methods_of(frame)
     axes = panels(axes, count, (1.7 + 2.85 * count, height_for(methods)), sharey=True)
     if not given:
-        axes[0].figure.supxlabel(KEY, fontsize=8, color=QUIET)
+        one = {"forget", "seed"} <= set(frame) and len(frame[["forget", "seed"]].drop_duplicates())
+        axes[0].figure.supxlabel(ONE if one == 1 else KEY, fontsize=8, color=QUIET)
     return axes
 
 
 def draw_dots(ax: Axes, frame: pd.DataFrame, *, scale: float = 1.0, digits: int = 1) -> None:
     """Draw one row a method: cells as small dots, mean as marker with its 95 % interval.
+
+    Rows stand in blocks, parted by a thin line: yardsticks, forget samples only, the others.
 
     A dashed line carries the retrained oracle's mean through all rows, a solid one the original's.
 
@@ -43,7 +48,7 @@ def draw_dots(ax: Axes, frame: pd.DataFrame, *, scale: float = 1.0, digits: int 
         scale: Multiplies values: 100 for per cent.
         digits: Decimals of the mean printed at the right edge.
     """
-    methods = methods_of(frame)
+    methods = in_blocks(methods_of(frame))
     means = summarise(frame, ["method"]).set_index("method")
     for name, width in (("original", 0.8), ("retrain", 1.1)):
         style = look(name)
@@ -68,6 +73,8 @@ def draw_dots(ax: Axes, frame: pd.DataFrame, *, scale: float = 1.0, digits: int 
             va="center",
             fontsize=8.5,
         )
+    for row in block_edges(methods):
+        ax.axhline(row - 0.5, color="#BBBBBB", linewidth=0.7, zorder=0)
     ax.set_yticks(range(len(methods)), [look(name).label for name in methods])
     ax.set_ylim(len(methods) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

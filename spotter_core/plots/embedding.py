@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from spotter_core.plots.dots import dot_panels, draw_dots
-from spotter_core.plots.frames import Axeses, check_models, chosen, methods_of, panels
+from spotter_core.plots.frames import Axeses, check_models, chosen, panels
 from spotter_core.plots.style import FORGET_COLORS, QUIET, look
 
+NAMED = 15
+"""Retained classes whose names find room in a panel; of more, none is named."""
 CLASS_GREYS = (
     "#B9C6D3",
     "#D0D0D0",
@@ -41,7 +44,8 @@ def plot_embedding(
         coordinates: ``{model: (N, 2)}`` from ``embedding.common_embedding``; ``original`` and
             ``retrain`` among them.
         labels: ``(N,)`` classes.
-        forget_classes: Drawn on top, in colour; retained classes pale, named at their middle.
+        forget_classes: Drawn on top, in colour, one for all where they are many; retained classes
+            pale, up to :data:`NAMED` of them named at their middle.
         prototypes: ``{model: (F, 2)}``, a cross each.
         numbers: ``{model: {"mean cosine": 0.9, "kNN purity": 1.0}}``, printed in the panel's title.
         class_names: Default the indices.
@@ -68,7 +72,8 @@ def plot_embedding(
         draw_classes(ax, points, labels, forget_classes, names)
         if prototypes is not None:
             cross = {"marker": "X", "facecolors": "white", "edgecolors": "black", "linewidths": 1.4}
-            ax.scatter(*prototypes[model].T, label="prototype", zorder=5, s=110, **cross)
+            large = 110 if len(prototypes[model]) <= len(FORGET_COLORS) else 35
+            ax.scatter(*prototypes[model].T, label="prototype", zorder=6, s=large, **cross)
         title = look(model).label
         for name, value in (numbers or {}).get(model, {}).items():
             title += f"\n{name} {value:.2f}"
@@ -92,17 +97,21 @@ def draw_classes(
     names: Sequence[str],
 ) -> None:
     """Draw one cloud a class: retained ones pale and named, forget classes in colour on top."""
-    forgotten = set(forget_classes)
-    for c in np.unique(labels):
+    retained = [c for c in np.unique(labels) if c not in set(forget_classes)]
+    for c in retained:
         cloud = points[labels == c]
-        if c not in forgotten:
-            grey = CLASS_GREYS[c % len(CLASS_GREYS)]
-            ax.scatter(cloud[:, 0], cloud[:, 1], s=7, color=grey, linewidths=0, zorder=2)
+        grey = CLASS_GREYS[c % len(CLASS_GREYS)]
+        ax.scatter(cloud[:, 0], cloud[:, 1], s=7, color=grey, linewidths=0, zorder=2)
+        if len(retained) <= NAMED:
             x, y = np.median(cloud, axis=0)
-            ax.text(x, y, names[c], ha="center", va="center", fontsize=8, color=QUIET, zorder=3)
-    for c, color in zip(sorted(forgotten), FORGET_COLORS * len(forgotten), strict=False):
-        cloud = points[labels == c]
-        name = f"forget class {names[c]}"
+            halo = [withStroke(linewidth=2, foreground="white", alpha=0.8)]
+            text = ax.text(x, y, names[c], ha="center", va="center", fontsize=8, color=QUIET)
+            text.set(path_effects=halo, zorder=5)
+    groups = {f"forget class {names[c]}": [c] for c in sorted(forget_classes)}
+    if len(groups) > len(FORGET_COLORS):
+        groups = {f"{len(groups)} forget classes": sorted(forget_classes)}
+    for (name, classes), color in zip(groups.items(), FORGET_COLORS, strict=False):
+        cloud = points[np.isin(labels, classes)]
         ax.scatter(cloud[:, 0], cloud[:, 1], s=12, color=color, linewidths=0, zorder=4, label=name)
 
 
@@ -121,7 +130,7 @@ def plot_dispersion(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axese
         ValueError: If a column, a measure or a yardstick is missing.
     """
     rows = chosen(frame, split="forget/test")
-    axes = dot_panels(axes, 2, methods_of(rows))
+    axes = dot_panels(axes, 2, rows)
     draw_dots(axes[0], chosen(rows, measure="mean_cosine"), digits=2)
     draw_dots(axes[1], chosen(rows, measure="knn_purity"), scale=100.0)
     axes[0].set(

@@ -1,10 +1,14 @@
 """Pictures of blind spot one, over-unlearning: notebooks 03, 06."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from spotter_core.plots.blocks import blocks_of, in_blocks
 from spotter_core.plots.dots import dot_panels, draw_dots, height_for
 from spotter_core.plots.frames import (
     Axeses,
@@ -26,6 +30,8 @@ NAMES = {
 """Name and unit of every measure, for titles and axes."""
 N_IS = " that the original sees there, its forget class cut out\nn: near points, all cells together"
 """What columns of near points are."""
+LONG = 5
+"""Letters of a class name that fit into the width of a column; longer ones are turned."""
 
 
 def plot_ou_by_radius(
@@ -33,17 +39,18 @@ def plot_ou_by_radius(
 ) -> Axeses:
     """OU against the radius: a line a method, a band over cells, a column for each neighborhood.
 
-    Below each curve a small panel shows the share of points that really cross the boundary.
+    Below the curves a small panel shows the share of points that really cross the boundary. Where
+    methods are many, those that read retained samples have a row of panels of their own.
 
     Args:
         frame: ``to_frame`` of ``measurements.over_unlearning_by_radius``: columns ``method``,
             ``measure``, ``neighborhood``, ``epsilon``, ``value``; rows of measure ``crossing``
             fill the small panels.
         measure: ``"over_unlearning"``, ``"conditional_shift"`` or ``"residual_forget_mass"``.
-        axes: ``(2, neighborhoods)`` Axes to draw on.
+        axes: ``(2, neighborhoods)`` Axes to draw on, all methods above.
 
     Returns:
-        ``(2, neighborhoods)`` Axes: curves above, crossing below.
+        ``(1 + blocks, neighborhoods)`` Axes: curves above, a row a block, crossing below.
 
     Raises:
         ValueError: If a column, the measure or a yardstick is missing.
@@ -51,44 +58,51 @@ def plot_ou_by_radius(
     rows = chosen(frame, measure=measure, needs=("neighborhood", "epsilon"))
     methods, kinds = methods_of(rows), list(dict.fromkeys(rows["neighborhood"]))
     crossing = chosen(frame, measure="crossing")
+    blocks = {"": methods} if axes is not None else blocks_of(methods)
     if axes is None:
         _, axes = plt.subplots(
-            2,
+            1 + len(blocks),
             len(kinds),
-            figsize=(1.9 + 3.1 * len(kinds), 4.4),
+            figsize=(1.9 + 3.1 * len(kinds), 1.5 + 2.9 * len(blocks)),
             layout="constrained",
             squeeze=False,
             sharex="col",
             sharey="row",
-            height_ratios=[3.2, 1.0],
+            height_ratios=[*[3.2] * len(blocks), 1.0],
         )
         say_spread(axes[0, 0], rows, ["neighborhood", "epsilon"])
-    grid = panels(axes, 2 * len(kinds), (0, 0)).reshape(2, len(kinds))
-    name, unit = NAMES[measure]
-    for kind, (above, below) in zip(kinds, grid.T, strict=True):
-        for method in reversed(methods):  # yardsticks last, on top
-            draw_curve(above, chosen(rows, neighborhood=kind, method=method), "epsilon", method)
-        if unit == "nats":
-            above.axhline(LN_2, color=QUIET, linestyle=":", linewidth=1.0)
-            above.text(
-                0.99,
-                LN_2,
-                "ln 2, the bound",
-                transform=above.get_yaxis_transform(),
-                ha="right",
-                va="bottom",
-                fontsize=8,
-            )
-        above.set_ylim(bottom=0.0)
-        above.set_title(f"Neighborhood: {kind}")
-        share = summarise(chosen(crossing, neighborhood=kind), ["epsilon"])
+    grid = panels(axes, (1 + len(blocks)) * len(kinds), (0, 0)).reshape(-1, len(kinds))
+    for kind, column in zip(kinds, grid.T, strict=True):
+        own = chosen(rows, neighborhood=kind)
+        for ax, block in zip(column[:-1], blocks.values(), strict=True):
+            draw_radii(ax, own, block, NAMES[measure][1])
+        column[0].set_title(f"Neighborhood: {kind}")
+        share, below = summarise(chosen(crossing, neighborhood=kind), ["epsilon"]), column[-1]
         below.fill_between(share["epsilon"], 0, 100 * share["mean"], color="#BBBBBB", linewidth=0)
         below.plot(share["epsilon"], 100 * share["mean"], color=QUIET, linewidth=1.2)
         below.set(ylim=(0, 105), xlabel="radius ε (pixel units, images in [0, 1])")
-    grid[0, 0].set_ylabel(f"{name} ({unit})\nlower is better")
-    grid[1, 0].set_ylabel("points across\nboundary (%)")
-    legend_of(methods, grid[0, -1])
+    highest = max(ax.get_ylim()[1] for ax in grid[:-1].flat)
+    for row, (title, block) in zip(grid[:-1], blocks.items(), strict=True):
+        row[0].set_ylim(0.0, highest)
+        row[-1].set_ylim(0.0, highest)
+        row[0].set_ylabel("{} ({})\nlower is better".format(*NAMES[measure]))
+        legend_of(block, row[-1], title=title or None)
+    grid[-1, 0].set_ylabel("points across\nboundary (%)")
     return grid
+
+
+def draw_radii(ax: Axes, rows: pd.DataFrame, methods: list[str], unit: str) -> None:
+    """Draw one neighborhood's curves, and the bound where the measure has one."""
+    for method in reversed(methods):  # yardsticks last, on top
+        draw_curve(ax, chosen(rows, method=method), "epsilon", method)
+    if unit == "nats":
+        ax.axhline(LN_2, color=QUIET, linestyle=":", linewidth=1.0)
+        place: dict[str, Any] = {
+            "transform": ax.get_yaxis_transform(),
+            "ha": "right",
+            "va": "bottom",
+        }
+        ax.text(0.99, LN_2, "ln 2, the bound", fontsize=8, **place)
 
 
 def plot_ou_parts(
@@ -115,7 +129,7 @@ def plot_ou_parts(
     """
     rows = chosen(frame, measure=list(NAMES), split=split, needs=("neighborhood",))
     rows = chosen(rows, neighborhood=neighborhood or rows["neighborhood"].iloc[0])
-    axes = dot_panels(axes, 3, methods_of(rows))
+    axes = dot_panels(axes, 3, rows)
     for ax, (measure, (name, unit)) in zip(axes, NAMES.items(), strict=True):
         draw_dots(ax, chosen(rows, measure=measure), digits=3)
         ax.set(xlabel=f"{name} ({unit})\nlower is better", title=name[0].upper() + name[1:])
@@ -124,12 +138,18 @@ def plot_ou_parts(
 
 
 def plot_class_damage(
-    frame: pd.DataFrame, *, measure: str = "conditional_shift", ax: Axes | None = None
+    frame: pd.DataFrame,
+    *,
+    measure: str = "conditional_shift",
+    most: int = 16,
+    ax: Axes | None = None,
 ) -> Axes:
     """Heatmap of methods by retained class: which class pays; mean over cells, also in figures.
 
     Where rows tell how many ``points`` a value stands for, their sum over cells is written below
-    the class as n: a column of few points swings.
+    the class as n: a column of few points swings. Of more than ``most`` classes those with most
+    points are drawn, or with the greatest mean loss over all methods where nobody counted; the
+    picture says so.
 
     Args:
         frame: ``to_frame`` of ``measurements.damage_by_class`` (near points) or of
@@ -137,6 +157,7 @@ def plot_class_damage(
             ``retained`` (name of the class), ``value``, and ``points`` for n.
         measure: ``"conditional_shift"`` in nats, or ``"accuracy"``, drawn as points lost against
             the original of the same cell (then columns ``forget``, ``seed`` are needed).
+        most: Classes at most.
         ax: To draw on.
 
     Raises:
@@ -146,11 +167,12 @@ def plot_class_damage(
     from seaborn import heatmap
 
     rows = chosen(frame, measure=measure, needs=("retained",))
-    methods, unit, digits = methods_of(rows), "conditional shift (nats)", 2
+    methods, unit, digits = in_blocks(methods_of(rows)), "conditional shift (nats)", 2
     if measure == "accuracy":
         rows, unit, digits = points_lost(rows), "accuracy lost (points)", 1
     table = rows.pivot_table(index="method", columns="retained", values="value", sort=False)
-    table = table.loc[methods, sorted(table.columns)]
+    found = len(table.columns)
+    table = table.loc[methods, sorted(weightiest(rows, table, most))]
     if ax is None:
         size = (2.6 + 0.58 * len(table.columns), height_for(methods) + 0.2)
         _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -164,15 +186,34 @@ def plot_class_damage(
         fmt=f".{digits}f",
         annot_kws={"fontsize": 8},
         linewidths=0.8,
-        xticklabels=counted(rows, list(table.columns)),
+        xticklabels=counted(rows, [str(name) for name in table.columns]),
         yticklabels=[look(name).label for name in methods],
         cbar_kws={"label": f"{unit}, lower is better", "pad": 0.02},
     )
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel=f"retained class{N_IS if has_counts(rows) else ''}", ylabel="")
+    if is_long(table.columns):
+        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        plt.setp(ax.get_xticklabels(), **turned)
+    few = f", {most} of {found}: {CHOSEN[has_counts(rows)]}" if found > most else ""
+    ax.set(xlabel=f"retained class{N_IS if has_counts(rows) else ''}{few}", ylabel="")
     ax.set_title("Which class pays")
     return ax
+
+
+CHOSEN = {True: "those with most near points", False: "those that lose most, over all methods"}
+"""Which classes are drawn if there are many, by whether points were counted."""
+
+
+def weightiest(rows: pd.DataFrame, table: pd.DataFrame, most: int) -> list[str]:
+    """Return the columns of ``table`` that stand for most points, or lose most where none count."""
+    weight = rows.groupby("retained")["points"].sum() if has_counts(rows) else table.mean()
+    return list(weight.reindex(table.columns).nlargest(most).index)
+
+
+def is_long(names: Iterable[object]) -> bool:
+    """Return whether a class name does not fit into its column's width."""
+    return max(len(str(name)) for name in names) > LONG
 
 
 def has_counts(rows: pd.DataFrame) -> bool:
@@ -186,7 +227,8 @@ def counted(rows: pd.DataFrame, classes: list[str]) -> list[str]:
         return classes
     own = rows[rows["method"] == "original"]  # the same points for every method
     counts = own.groupby("retained")["points"].sum()
-    return [f"{name}\n(n={counts[name]:.0f})" for name in classes]
+    between = " " if is_long(classes) else "\n"
+    return [f"{name}{between}(n={counts[name]:.0f})" for name in classes]
 
 
 def points_lost(rows: pd.DataFrame) -> pd.DataFrame:

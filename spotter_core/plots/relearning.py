@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from spotter_core.plots.blocks import blocks_of
 from spotter_core.plots.frames import (
     Axeses,
     chosen,
@@ -20,6 +21,7 @@ from spotter_core.plots.frames import (
 from spotter_core.plots.style import QUIET, look
 from spotter_core.results import summarise
 
+SHARED: dict[str, Any] = {"sharex": True, "sharey": True}
 AXES = {"shots": "images of the class, k", "alpha": "blend α\n(1 replaces the row)"}
 
 
@@ -35,6 +37,8 @@ def plot_relearning(
 ) -> Axeses:
     """PRA accuracy against k, a panel for each alpha; or against alpha, a panel for each k.
 
+    Where methods are many, those that read retained samples have a row of panels of their own.
+
     Args:
         frame: ``to_frame`` of ``measurements.relearning``: columns ``method``, ``split``,
             ``measure`` (rows with ``pra_accuracy`` are used), ``shots``, ``alpha``, ``metric``,
@@ -44,10 +48,10 @@ def plot_relearning(
         split: What was scored: ``"forget/test"``, ``"forget/train"``, ``"retain/test"``.
         metric: Of the attack.
         scale: Of the attack; 0 is the published unit length.
-        axes: One Axes a panel, to draw on.
+        axes: One Axes a facet, to draw all methods on.
 
     Returns:
-        ``(panels,)`` Axes.
+        ``(blocks * facets,)`` Axes, row by row.
 
     Raises:
         ValueError: If a column, a facet or a yardstick is missing.
@@ -61,21 +65,28 @@ def plot_relearning(
     methods = methods_of(rows)
     if facets is None:
         facets = ticks_among(sorted(rows[other].unique()), most=3)
-    size = (1.9 + 2.5 * len(facets), 3.3)
-    given, axes = axes is not None, panels(axes, len(facets), size, sharey=True)
-    for ax, level in zip(axes, facets, strict=True):
-        panel = chosen(rows, alpha=level) if other == "alpha" else chosen(rows, shots=level)
-        for method in reversed(methods):
-            draw_curve(ax, chosen(panel, method=method), over, method, scale=100.0)
-        symbol = "α" if other == "alpha" else "k"
-        ax.set(xlabel=AXES[over], ylim=(-4, 104), title=f"{symbol} = {level:g}")
-        ax.set_xticks(ticks_among(sorted(rows[over].unique())))
+    blocks = {"": methods} if axes is not None else blocks_of(methods)
+    size = (1.9 + 2.5 * len(facets), 0.3 + 3.0 * len(blocks))
+    given = axes is not None
+    if axes is None:
+        shape = (len(blocks), len(facets))
+        _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False, **SHARED)
+    grid = panels(axes, len(blocks) * len(facets), size).reshape(len(blocks), -1)
     better = "higher means less is broken" if split.startswith("retain") else "lower is safer"
-    axes[0].set_ylabel(f"accuracy after attack,\n{split.replace('/', ' ')} (%), {better}")
-    legend_of(methods, axes[-1])
+    for row, (title, block) in zip(grid, blocks.items(), strict=True):
+        for ax, level in zip(row, facets, strict=True):
+            panel = chosen(rows, alpha=level) if other == "alpha" else chosen(rows, shots=level)
+            for method in reversed(block):
+                draw_curve(ax, chosen(panel, method=method), over, method, scale=100.0)
+            ax.set_xticks(ticks_among(sorted(rows[over].unique())))
+            ax.set(ylim=(-4, 104), title=f"{'α' if other == 'alpha' else 'k'} = {level:g}")
+        row[0].set_ylabel(f"accuracy after attack,\n{split.replace('/', ' ')} (%), {better}")
+        legend_of(block, row[-1], title=title or None)
+    for ax in grid[-1]:
+        ax.set_xlabel(AXES[over])
     if not given:
-        say_spread(axes[0], rows, ["alpha", "shots"])
-    return axes
+        say_spread(grid[0, 0], rows, ["alpha", "shots"])
+    return grid.reshape(-1)
 
 
 def ticks_among(values: Sequence[float], *, most: int = 6) -> list[float]:
@@ -90,19 +101,23 @@ def plot_relearning_price(
     shots: int | None = None,
     metric: str = "cosine",
     scale: float = 0.0,
-    ax: Axes | None = None,
-) -> Axes:
+    axes: Axeses | Axes | None = None,
+) -> Axeses:
     """What an attack costs: retain accuracy after it against forget accuracy regained by it.
 
     A path for each method, one mark for each alpha (small to large), mean over cells. The attacker
-    wants the upper right corner.
+    wants the upper right corner. Where methods are many, those that read retained samples have a
+    panel of their own.
 
     Args:
         frame: As in :func:`plot_relearning`, with splits ``forget/test`` and ``retain/test``.
         shots: The attacker's k; default the largest.
         metric: Of the attack.
         scale: Of the attack.
-        ax: To draw on.
+        axes: To draw all methods on.
+
+    Returns:
+        ``(blocks,)`` Axes, one below the other.
 
     Raises:
         ValueError: If a column, a split or a yardstick is missing.
@@ -118,20 +133,21 @@ def plot_relearning_price(
     shots = int(rows["shots"].max()) if shots is None else shots
     rows = chosen(rows, shots=shots)
     methods = methods_of(rows)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    blocks = {"": methods} if axes is not None else blocks_of(methods)
+    if axes is None:
+        size, shape = (6.4, 0.6 + 3.4 * len(blocks)), (len(blocks), 1)
+        _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False, **SHARED)
+    column = panels(axes, len(blocks), (0, 0))
     means = summarise(rows, ["method", "split", "alpha"])
-    for method in reversed(methods):
-        own = means[means["method"] == method]
-        path = own.pivot_table(index="alpha", columns="split", values="mean").sort_index()
-        ax.plot(100 * path["forget/test"], 100 * path["retain/test"], **look(method).line())
-    ax.set(
-        xlabel="forget accuracy regained, test images (%), lower is safer",
-        ylabel="retain accuracy after the attack (%)\nhigher means a cheaper attack",
-        title=f"k = {shots}, a mark for each α",
-        xlim=(-4, 104),
-    )
-    corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": 8.5}
-    ax.text(1.0, 1.02, "the attacker's goal ↗", color=QUIET, style="italic", **corner)
-    legend_of(methods, ax)
-    return ax
+    for ax, (title, block) in zip(column, blocks.items(), strict=True):
+        for method in reversed(block):
+            own = means[means["method"] == method]
+            path = own.pivot_table(index="alpha", columns="split", values="mean").sort_index()
+            ax.plot(100 * path["forget/test"], 100 * path["retain/test"], **look(method).line())
+        ax.set_ylabel("retain accuracy after the attack (%)\nhigher means a cheaper attack")
+        ax.set(title=f"k = {shots}, a mark for each α", xlim=(-4, 104))
+        corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": 8.5}
+        ax.text(1.0, 1.02, "the attacker's goal ↗", color=QUIET, style="italic", **corner)
+        legend_of(block, ax, title=title or None)
+    column[-1].set_xlabel("forget accuracy regained, test images (%), lower is safer")
+    return column

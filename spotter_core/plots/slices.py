@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +20,9 @@ from spotter_core.plots.regions import (
     region_grid,
 )
 from spotter_core.plots.style import FORGET_COLORS, look
+
+SHORT = 6
+"""Letters of a class name that stands on one line with its probability."""
 
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.slices import SliceView
@@ -97,9 +100,12 @@ def plot_strips(
     lengths = {"positions": len(positions)} | {m: len(p) for m, (p, _) in answers.items()}
     if set(lengths.values()) != {len(images)}:
         raise ValueError(f"there are {len(images)} images, but {lengths}: pass one answer an image")
+    given = class_names or list(map(str, range(1 + max(int(p.max()) for p, _ in answers.values()))))
+    longest = max(len(given[c]) for p, _ in answers.values() for c in p)
     if axes is None:
-        ratios = [3.2] + [1.0] * len(answers)
-        size = (0.85 * len(images) + 1.6, 0.3 * sum(ratios) + 0.4)
+        width = max(0.85, 0.2 + 0.075 * longest + 0.25 * (longest <= SHORT))
+        ratios = [3.2] + [1.0 if longest <= SHORT else 1.35] * len(answers)
+        size = (width * len(images) + 1.6, 0.3 * sum(ratios) + 0.4)
         _, axes = plt.subplots(
             1 + len(answers),
             len(images),
@@ -113,31 +119,28 @@ def plot_strips(
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     for ax, image, position in zip(grid[0], images, positions, strict=True):
-        ax.imshow(image, cmap="gray_r", vmin=0.0, vmax=1.0)
+        ax.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
         ax.set_title(f"{position:g}", fontsize=9, loc="center")
     for row, (model, (predicted, probability)) in zip(grid[1:], answers.items(), strict=True):
         for ax, c, p in zip(row, predicted, probability, strict=True):
-            name = class_names[c] if class_names else str(c)
-            draw_answer(
-                ax, name, float(p), land_color(int(c), forget_classes), int(c) in forget_classes
-            )
+            said = f"{given[c]}{'  ' if longest <= SHORT else chr(10)}{p:.2f}"
+            color = land_color(int(c), forget_classes)
+            draw_answer(ax, said, float(p), color, int(c) in forget_classes)
         row[0].set_ylabel(look(model).label, rotation=0, ha="right", va="center")
     grid[0, 0].set_ylabel(position_label, rotation=0, ha="right", va="center")
     return grid
 
 
-def draw_answer(ax: Axes, name: str, probability: float, color: str, forgotten: bool) -> None:
-    """Fill the box as far as the probability reaches, and write class and probability into it."""
+def draw_answer(ax: Axes, said: str, probability: float, color: str, forgotten: bool) -> None:
+    """Fill the box as far as the probability reaches, and write what was said into it."""
     ax.set(xlim=(0, 1), ylim=(0, 1))
     ax.barh(0.5, probability, height=1.0, color=color)
     weight = "bold" if forgotten else "normal"
-    ax.text(
-        0.5,
-        0.5,
-        f"{name}  {probability:.2f}",
-        ha="center",
-        va="center",
-        fontsize=8.5,
-        fontweight=weight,
-    )
+    middle: dict[str, Any] = {
+        "ha": "center",
+        "va": "center",
+        "fontweight": weight,
+        "linespacing": 1.0,
+    }
+    ax.text(0.5, 0.5, said, fontsize=7.5 if "\n" in said else 8.5, **middle)
     ax.grid(visible=False)
