@@ -207,7 +207,7 @@ def test_every_profile_is_planned_where_there_is_no_data(tmp_path, monkeypatch, 
     asked = [json.loads(re.search(r"-p cells '([^']*)'", line)[1]) for line in lines]
     assert asked.count(whole) >= len(NEEDS)
     assert all(cell in whole for cells in asked for cell in cells)
-    assert not (tmp_path / "nothing").exists()
+    assert not (tmp_path / "nothing" / "spotter").exists()  # Snakemake has a folder of its own there
     assert not (tmp_path / "project" / "runs").exists()
 
 
@@ -380,6 +380,7 @@ def test_a_failing_notebook_is_named_and_keeps_its_copy_and_the_others_go_on(fre
             r"data set 'cifar100' is not in .*: put cifar-100-python/ there .*SPOTTER_DATA",
         ),
     ],
+    ids=["folder", "torchvision"],
 )
 def test_missing_data_stops_the_study_at_the_first_job_with_what_to_put_where(
     tmp_path, monkeypatch, dataset, told
