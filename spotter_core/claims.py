@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from spotter_core.cells import (
+    PUBLISHED_NEAR,
     SHOTS,
     YARDSTICKS,
     blocks,
@@ -224,6 +225,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 __all__ = [
     "COLUMNS",
     "OURS",
+    "PUBLISHED_NEAR",
     "SHOTS",
     "YARDSTICKS",
     "Claim",

@@ -116,14 +116,13 @@ def as_published(frame: pd.DataFrame, neighborhood: str = PUBLISHED_NEAR) -> pd.
     ours = [m for block in blocks(cells).values() for m in block]
     first = {line[0]: line for line in reversed(PUBLISHED)}
     beside = [first.get(m, (m, "", None, None, None, None, None)) for m in ours]
-    later = [line for line in PUBLISHED if line not in beside]
+    later = [line for line in PUBLISHED if line not in beside]  # these have their variant as name
     names = [*ours, *(named(*line[:2]) for line in later)]
     alone = [None] * len(later)
     parts = {
         THEIRS: pd.DataFrame(
-            [[*line[2:6], line[1] or None, line[6]] for line in (*beside, *later)],
-            columns=[*NUMBERS, "variant", "source"],
-        ),
+            [[*line[2:6], line[6]] for line in (*beside, *later)], columns=[*NUMBERS, "source"]
+        ).assign(variant=[*(line[1] or None for line in beside), *alone]),
         AS_PUBLISHED: train.reindex(names).assign(
             α=[*(said_alpha(m, taken[m]) for m in ours), *alone]
         ),

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spotter_core.methods import METHODS, Method
+from spotter_core.methods.retrain import Retrain
 from spotter_core.profiles import Profile
 from spotter_core.settings import configured_method
 
@@ -42,8 +43,8 @@ def settings_table(profile: Profile) -> pd.DataFrame:
             {
                 "method": name,
                 "reads": READS[own.reads],
-                "default": in_words(settings_of(default)) or "the original's recipe",
-                "here": AS_SPOTTER if around else in_words(changed[name]) or "as the default",
+                "default": in_words(settings_of(default)) or "–",
+                "here": AS_SPOTTER if around else said_here(default, changed[name]),
                 "official": official(own),
                 "source": own.source,
             }
@@ -51,6 +52,13 @@ def settings_table(profile: Profile) -> pd.DataFrame:
     table = pd.DataFrame(lines)
     order = {reads: place for place, reads in enumerate(READS.values())}
     return table.sort_values("reads", key=lambda column: column.map(order), kind="stable")
+
+
+def said_here(default: Method, changed: dict[str, Any]) -> str:
+    """Return what a profile changes, in words; the oracle's settings are the original's."""
+    if isinstance(default, Retrain):
+        return "the original's recipe"
+    return in_words(changed) or "as the default"
 
 
 def settings_of(thing: Any) -> dict[str, Any]:

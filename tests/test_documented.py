@@ -20,8 +20,8 @@ def line_of(profile, name):
 def test_every_method_is_described_and_unchanged_without_settings(name):
     line = line_of(ALL, name)
     assert line["source"] == METHODS[name].source
-    expected = "as Spotter alone" if "+" in name else "as the default"
-    assert line["here"] == expected
+    expected = {"retrain": "the original's recipe"}.get(name, "as the default")
+    assert line["here"] == ("as Spotter alone" if "+" in name else expected)
     if name != "retrain":
         assert len(line["official"]) > 20
         assert not line["official"].startswith("Official")

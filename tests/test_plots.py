@@ -452,7 +452,7 @@ def test_both_blind_spots_show_means_cells_and_the_oracle():
     assert "lower is" in ax.get_xlabel()
     assert cut_off(ax.figure) == []
     with pytest.raises(ValueError, match="retrain"):
-        plots.plot_blind_spots(cells.drop("retrain"))
+        plots.plot_blind_spots(cells.drop("retrain", level="method"))
 
 
 def test_what_diverged_or_collapsed_is_named_in_the_legend():
