@@ -207,7 +207,7 @@ def test_every_profile_is_planned_where_there_is_no_data(tmp_path, monkeypatch, 
     asked = [json.loads(re.search(r"-p cells '([^']*)'", line)[1]) for line in lines]
     assert asked.count(whole) >= len(NEEDS)
     assert all(cell in whole for cells in asked for cell in cells)
-    assert not (tmp_path / "nothing" / "spotter").exists()  # Snakemake has a folder of its own there
+    assert not (tmp_path / "nothing" / "spotter").exists()  # beside it lies what Snakemake keeps
     assert not (tmp_path / "project" / "runs").exists()
 
 
