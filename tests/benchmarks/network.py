@@ -1,7 +1,7 @@
 """Rows of whole networks, on all cores or a GPU: Spotter's step and the neighborhood it needs."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import cached_property
 
@@ -50,10 +50,13 @@ class Stage:
         device: Where all of it lies.
         width: 64 is the paper's network.
         images: Forget images, one batch.
+        runs: That a median is taken of.
     """
 
-    def __init__(self, device: torch.device, width: int = 64, images: int = 128) -> None:
-        self.device, self.images = device, images
+    def __init__(
+        self, device: torch.device, width: int = 64, images: int = 128, runs: int = 2
+    ) -> None:
+        self.device, self.images, self.runs = device, images, runs
         self.original = made_network(width, device)
         self.plain = plain_copy(self.original)
         labels = torch.zeros(images, dtype=torch.int64)
@@ -93,6 +96,12 @@ class Stage:
         assert moved <= most, f"{moved:.2%} of the pixels differ between the two ways"
         return ours
 
+    @cached_property
+    def perturbing(self) -> tuple[float, float]:
+        """Seconds of making the twins, ours and plain."""
+        assert len(self.twins) == self.images  # made and compared before the clock starts
+        return paired(self.perturb, self.perturb_plainly, self.runs)
+
     def plan(self) -> Plan:
         """Return Spotter's plan: twins and the original's outputs on both sets are made."""
         return self.method.plan(self.original, self.forget, None, (0,), seeded())
@@ -122,17 +131,16 @@ class Stage:
             generator=seeded(),
         )
 
-    def first_steps(self) -> tuple[Plan, nn.Module]:
-        """Return both students after one step, which moved them alike."""
-        plan, student = self.plan(), copy.deepcopy(self.plain)
-        self.step(plan)
+    def first_steps(self, plan: Plan, student: nn.Module) -> int:
+        """Descend once with both students, which must move alike; return a step's operations."""
+        flops = counted(lambda: self.step(plan))
         self.step_plainly(student)
         moves = (
             flat(plan.student.parameters()) - flat(self.original.parameters()),
             flat(student.parameters()) - flat(self.plain.parameters()),
         )
         near(*moves, 0.1 if uses_bfloat16(self.device) else 1e-2)
-        return plan, student
+        return flops
 
 
 def flat(parameters: Iterable[Tensor]) -> Tensor:
@@ -140,25 +148,28 @@ def flat(parameters: Iterable[Tensor]) -> Tensor:
     return torch.cat([p.detach().flatten() for p in parameters])
 
 
-def neighborhood_row(stage: Stage, runs: int) -> Row:
+def neighborhood_row(stage: Stage) -> Row:
     """PGD of three steps against the way that computes every weight's gradient as well."""
-    assert len(stage.twins) == stage.images  # made and compared before the clock starts
-    ours, plain = paired(stage.perturb, stage.perturb_plainly, runs)
     return Row(
         f"PGD neighborhood, 3 steps, {stage.name}",
-        ours,
-        plain,
+        *stage.perturbing,
         "the same points, gradients of the weights computed as well, batch norm apart",
         times=3.0,
         but="in float32, for the sign's sake, 7 of the 10 passes are left to do",
     )
 
 
-def spotter_rows(stage: Stage, runs: int, ceiling: float, precision: str) -> tuple[Row, Rate]:
+def spotter_rows(stage: Stage) -> tuple[Row, Rate]:
     """Spotter's step with its share of what is made once, against the published loop's step."""
-    plan, student = stage.first_steps()
-    once, once_plainly = paired(stage.plan, stage.perturb_plainly, max(1, runs // 2))
-    step, step_plainly = paired(lambda: stage.step(plan), lambda: stage.step_plainly(student), runs)
+    once_plainly = stage.perturbing[1]  # and warms our way up
+    plans: list[Plan] = []
+    once = elapsed(lambda: plans.append(stage.plan()))
+    plan, student = plans[0], copy.deepcopy(stage.plain)
+    flops = stage.first_steps(plan, student)
+    ceiling, precision = product_ceiling(stage.device)
+    step, step_plainly = paired(
+        lambda: stage.step(plan), lambda: stage.step_plainly(student), stage.runs
+    )
     ours, plain = (a + b / EPOCHS for a, b in ((step, once), (step_plainly, once_plainly)))
     row = Row(
         f"Spotter step, {stage.name}: {stage.images / ours:.3g} forget images/s, "
@@ -170,12 +181,11 @@ def spotter_rows(stage: Stage, runs: int, ceiling: float, precision: str) -> tup
         times=4.0,
         but="" if has_bfloat16(stage.device) else "no bfloat16 in this processor",
     )
-    flops = counted(lambda: stage.step(plan))
     work = f"Spotter step alone, {stage.name}"
     return row, Rate(work, stage.images / step, flops / step, ceiling, precision)
 
 
-def counted(work: object) -> int:
+def counted(work: Callable[[], object]) -> int:
     """Return the floating-point operations of a work's convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter:
         work()

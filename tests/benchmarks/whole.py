@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 from torch import Generator, Tensor
 
-from benchmarks.network import counted, made_images, made_network, seeded
+from benchmarks.network import counted, made_images, made_network, product_ceiling, seeded
 from benchmarks.table import Rate, Row, Skipped, elapsed, median
 from spotter_core.data import ImageSet, load_dataset
 from spotter_core.folders import decode, list_image_folder
@@ -20,9 +20,7 @@ from spotter_core.training import Predictions, Recipe, fit, predict
 JPEG = "cifar10-jpeg"
 
 
-def training_rate(
-    device: torch.device, width: int, images: int, batch_size: int, ceiling: float, precision: str
-) -> Rate:
+def training_rate(device: torch.device, width: int, images: int, batch_size: int) -> Rate:
     """An epoch of ``fit`` with augmentation on random images."""
     blank = build_model("resnet18", num_classes=10, width=width, generator=seeded()).to(device)
     train = ImageSet(made_images(images), torch.arange(images) % 10).to(device)
@@ -33,6 +31,7 @@ def training_rate(
 
     batch = ImageSet(train.images[:batch_size], train.labels[:batch_size])
     flops = counted(lambda: epoch(batch)) / len(batch)
+    ceiling, precision = product_ceiling(device)
     taken = median(lambda: epoch(train), 1)
     work = f"training, ResNet-18 of width {width}, batch {batch_size}, augmented"
     return Rate(work, images / taken, images * flops / taken, ceiling, precision)
