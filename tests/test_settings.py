@@ -1,12 +1,22 @@
 import pytest
 
+from spotter_core.methods.spotter import Spotter
 from spotter_core.neighborhoods import (
     BoundaryNeighborhood,
     GaussianNeighborhood,
     UniformNeighborhood,
 )
+from spotter_core.profiles import known_profiles, load_profile
 from spotter_core.published import PublishedNeighborhood
-from spotter_core.settings import KINDS, build_neighborhood, scaled
+from spotter_core.settings import (
+    KINDS,
+    build_neighborhood,
+    configured_method,
+    configured_neighborhood,
+    configured_sweep,
+    scaled,
+)
+from spotter_core.training import Recipe
 
 
 @pytest.mark.parametrize(("kind", "cls"), KINDS.items())
@@ -55,3 +65,29 @@ def test_settings_that_make_no_neighborhood_are_refused(kind, settings, message)
 def test_a_neighborhood_is_scaled_with_its_step(small, large):
     assert scaled(small, 0.5) == large
     assert scaled(small, 0.125) == small
+
+
+@pytest.mark.parametrize("name", known_profiles())
+def test_the_words_of_every_profile_mean_what_they_say(name):
+    profile = load_profile(name)
+    for method in profile.methods:
+        assert configured_method(profile, method).name == method.partition("+")[0]
+    assert configured_method(profile, "retrain").recipe == Recipe(**profile.recipe)
+    for near in profile.neighborhoods:
+        assert isinstance(configured_neighborhood(profile, near), tuple(KINDS.values()))
+    for near in profile.curves:
+        far = [scaled(configured_neighborhood(profile, near), e).epsilon for e in profile.epsilons]
+        assert far == list(profile.epsilons)
+    for variant in profile.attacks:
+        sweep = configured_sweep(profile, **variant)
+        assert (sweep.shots, sweep.alphas) == (profile.shots, profile.alphas)
+        assert len(sweep.seeds) == profile.supports
+
+
+@pytest.mark.parametrize("name", known_profiles())
+def test_spotter_around_a_method_keeps_what_the_loss_of_that_method_depends_on(name):
+    profile = load_profile(name)
+    around = configured_method(profile, "spotter+random_label")
+    assert isinstance(around, Spotter)
+    assert around.base == configured_method(profile, "random_label")
+    assert around.learning_rate == configured_method(profile, "spotter").learning_rate
