@@ -24,7 +24,7 @@ from spotter_core.profiles import Cell
 from spotter_core.results import Row
 from spotter_core.settings import scaled
 from spotter_core.study import Study
-from spotter_core.training import predict
+from spotter_core.training import Diverged, predict
 from spotter_core.workshop import Near
 
 SPLITS = tuple(
@@ -207,7 +207,8 @@ def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     """Spotter with one setting changed at a time; ``methods`` are the yardsticks beside it.
 
     The profile's own setting appears once in every series. PRA is the attacker's best alpha at five
-    shots, on forget test images.
+    shots, on forget test images. A value with which the training diverged has one row, of the
+    measure ``diverged``.
     """
     own = study.method("spotter")
     rows = []
@@ -215,9 +216,13 @@ def ablation(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
         default = attrgetter(setting)(own)
         for value in sorted({default, *values}):
             change = {} if value == default else ablated(study, setting, value)
-            model = study.model(cell, "spotter", **change)
             at = {"setting": setting, "setting_value": value}
-            signs = vital_signs(study, cell, "spotter", model, **at)
+            try:
+                model = study.model(cell, "spotter", **change)
+                signs = vital_signs(study, cell, "spotter", model, **at)
+            except Diverged:  # this value is too much; the others are not
+                where = "forget/train"
+                signs = [study.row(cell, "spotter", where, "diverged", 1.0, "flag", **at)]
             made_by = study.fingerprint(cell, "spotter", **change)
             rows += [replace(row, settings=made_by) for row in signs]
     for method in methods:
