@@ -124,7 +124,7 @@ def as_published(frame: pd.DataFrame, neighborhood: str = PUBLISHED_NEAR) -> pd.
             [[*line[2:6], line[6]] for line in (*beside, *later)], columns=[*NUMBERS, "source"]
         ).assign(variant=[*(line[1] or None for line in beside), *alone]),
         AS_PUBLISHED: train.reindex(names).assign(
-            α=[*(said_alpha(m, taken[m]) for m in ours), *alone]
+            α=[*(said_alpha(m, taken[m]) if m in train.index else None for m in ours), *alone]
         ),
         CORRECTED: test.set_axis(NUMBERS, axis=1).reindex(names),
     }
