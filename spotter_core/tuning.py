@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spotter_core.files import write_text_atomically
+from spotter_core.files import project_root, write_text_atomically
 from spotter_core.methods import unlearn
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.profiles import Cell, Profile, load_profile, profiles_folder
@@ -109,20 +109,30 @@ def log_path(profile: str) -> Path:
     return profiles_folder() / f"{profile}.tuning.json"
 
 
+def unfinished_path(profile: str) -> Path:
+    """Return where the log is kept while a profile is being tuned."""
+    return project_root() / "runs" / profile / "tuning.json"
+
+
 def tune(
     name: str, methods: Sequence[str] = (), *, go_on: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Run all candidates of a profile, write the log after each, and return the chosen settings.
+    """Run all candidates of a profile, write the log, and return the chosen settings.
+
+    What is there after each candidate is kept in the run folder until the log is complete.
 
     Args:
         name: Of the profile.
         methods: Those to tune anew, the log's other entries being kept; default all.
-        go_on: Keep the log's entries of candidates that are still on offer, as after a kill.
+        go_on: Keep the entries of candidates that are still on offer: of the log, and of a run
+            that was killed. The code that made them is taken to be the same.
     """
     study = Study(load_profile(name))
     grid = study.profile.tuning["candidates"]
     asked = methods or list(grid)
     before = load_log(name) if methods or go_on else []
+    if go_on:
+        before += read_log(unfinished_path(name))
     known = {(e["method"], json.dumps(e["settings"], sort_keys=True)): e for e in before}
     entries = [e for e in before if e["method"] not in asked and e["method"] in grid]
     work = [
@@ -135,22 +145,29 @@ def tune(
             result = mean_score(study, method, settings)
             entry = {"method": method, "settings": settings, "score": result}
         entries.append(entry)
-        save_log(name, entries, about)
+        save_log(unfinished_path(name), entries, about)
+    save_log(log_path(name), entries, about)
+    unfinished_path(name).unlink(missing_ok=True)
     return choose(entries)
 
 
-def save_log(profile: str, entries: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write the log of a profile's tuning, one line a candidate."""
+def save_log(path: Path, entries: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write a log, one line a candidate."""
     lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
     head = json.dumps({"about": about}, sort_keys=True)
-    write_text_atomically(log_path(profile), f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+    write_text_atomically(path, f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
 
 
 def load_log(profile: str) -> list[dict[str, Any]]:
     """Return the entries of a profile's tuning log; none where there is no log."""
-    if not log_path(profile).is_file():
+    return read_log(log_path(profile))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of the log at ``path``, none where there is no file."""
+    if not path.is_file():
         return []
-    content = json.loads(log_path(profile).read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"))
     entries: list[dict[str, Any]] = content["candidates"]
     return entries
 

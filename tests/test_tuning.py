@@ -98,12 +98,43 @@ def test_a_score_is_the_mean_over_the_tuning_cells(monkeypatch):
     assert asked == expected
 
 
-def test_one_method_is_tuned_anew_and_the_log_keeps_the_others(tmp_path, monkeypatch):
+@pytest.fixture
+def little(tmp_path, monkeypatch):
+    """A profile of two methods with two candidates each, whose logs lie in a folder of the test."""
     grid = {"a": {"number": [1, 2]}, "b": {"number": [3, 4]}}
     profile = SimpleNamespace(tuning={"candidates": grid, "cells": ["forget5-seed9"]})
     monkeypatch.setattr(tuning, "load_profile", lambda name: profile)
     monkeypatch.setattr(tuning, "Study", lambda profile: SimpleNamespace(profile=profile))
     monkeypatch.setattr(tuning, "log_path", lambda name: tmp_path / f"{name}.tuning.json")
+    monkeypatch.setattr(tuning, "project_root", lambda: tmp_path)
+
+
+def test_a_killed_tuning_goes_on_where_it_was_and_leaves_no_log_before_it_is_whole(
+    little, monkeypatch
+):
+    tried = []
+
+    def score(study, method, settings):
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        tried.append(settings["number"])
+        return SOUND | {"pra_accuracy": 0.1 * settings["number"]}
+
+    monkeypatch.setattr(tuning, "mean_score", score)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune("tiny")
+    assert load_log("tiny") == []
+    assert len(tuning.read_log(tuning.unfinished_path("tiny"))) == 3
+    tried.clear()
+    assert tuning.tune("tiny", go_on=True) == {"a": {"number": 1}, "b": {"number": 3}}
+    assert tried == [4]
+    assert [entry["settings"]["number"] for entry in load_log("tiny")] == [1, 2, 3, 4]
+    assert not tuning.unfinished_path("tiny").exists()
+    assert tuning.tune("tiny", go_on=True) == {"a": {"number": 1}, "b": {"number": 3}}
+    assert tried == [4]
+
+
+def test_one_method_is_tuned_anew_and_the_log_keeps_the_others(little, monkeypatch):
     tried = []
 
     def score(study, method, settings):
