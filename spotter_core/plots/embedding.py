@@ -68,6 +68,7 @@ def plot_embedding(
     size = (2.75 * len(coordinates), 3.1 + 0.15 * lines)
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     names = class_names or [str(c) for c in range(int(labels.max()) + 1)]
+    limits = square(np.concatenate(list(coordinates.values())))
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
         draw_classes(ax, points, labels, forget_classes, names)
         if prototypes is not None:
@@ -78,7 +79,7 @@ def plot_embedding(
         for name, value in (numbers or {}).get(model, {}).items():
             title += f"\n{name} {value:.2f}"
         ax.set_title(title, fontsize=9.5)
-        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N")
+        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N", **limits)
         ax.spines[:].set_visible(True)
         ax.spines[:].set_color("#BBBBBB")
     marks = axes[0].get_legend_handles_labels()
@@ -87,6 +88,14 @@ def plot_embedding(
         "common embedding\n(no unit; distances only rough)", color=QUIET, fontsize=8.5
     )
     return axes
+
+
+def square(points: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Return limits of both axes that hold all points ``(N, 2)`` in a square, to fill a panel."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = 0.54 * max(float((high - low).max()), 1e-9)
+    ends = [((a + b) / 2 - half, (a + b) / 2 + half) for a, b in zip(low, high, strict=True)]
+    return dict(zip(("xlim", "ylim"), ends, strict=True))
 
 
 def draw_classes(

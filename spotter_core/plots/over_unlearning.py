@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from spotter_core.plots.blocks import blocks_of, in_blocks
+from spotter_core.plots.blocks import block_edges, blocks_of, in_blocks
 from spotter_core.plots.dots import dot_panels, draw_dots, height_for
 from spotter_core.plots.frames import (
     Axeses,
@@ -30,6 +30,8 @@ NAMES = {
 """Name and unit of every measure, for titles and axes."""
 N_IS = " that the original sees there, its forget class cut out\nn: near points, all cells together"
 """What columns of near points are."""
+WIDE = 6.6
+"""Inches that the words below a heatmap take, however few its columns."""
 LONG = 5
 """Letters of a class name that fit into the width of a column; longer ones are turned."""
 
@@ -86,7 +88,7 @@ def plot_ou_by_radius(
         row[0].set_ylim(0.0, highest)
         row[-1].set_ylim(0.0, highest)
         row[0].set_ylabel("{} ({})\nlower is better".format(*NAMES[measure]))
-        legend_of(block, row[-1], title=title or None)
+        legend_of(block, row[-1], title=title or None, alignment="left")
     grid[-1, 0].set_ylabel("points across\nboundary (%)")
     return grid
 
@@ -174,7 +176,7 @@ def plot_class_damage(
     found = len(table.columns)
     table = table.loc[methods, sorted(weightiest(rows, table, most))]
     if ax is None:
-        size = (2.6 + 0.58 * len(table.columns), height_for(methods) + 0.2)
+        size = (max(WIDE, 2.6 + 0.58 * len(table.columns)), height_for(methods) + 0.2)
         _, ax = plt.subplots(figsize=size, layout="constrained")
     heatmap(
         table,
@@ -190,6 +192,8 @@ def plot_class_damage(
         yticklabels=[look(name).label for name in methods],
         cbar_kws={"label": f"{unit}, lower is better", "pad": 0.02},
     )
+    for row in block_edges(methods):
+        ax.axhline(row, color="white", linewidth=4)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     if is_long(table.columns):

@@ -36,6 +36,10 @@ LAND = (
 )
 """Colours of retained classes' regions, pale enough for marks on top; a name stands in each."""
 FORGET_LAND = "#F4B183"
+LETTER, LINE = 0.022, 0.07
+"""Half a letter's width and a line's height, as shares of a panel's width."""
+SLIVER = 0.03
+"""Share of a panel's width that a region must reach to either side of some point to be named."""
 WHATS = ("predicted class\n(paler: less certain)", "divergence from the original")
 """What the upper and the lower row show."""
 
@@ -94,22 +98,41 @@ def draw_regions(
         vmax=count - 0.5,
         alpha=0.25 + 0.75 * answers.probability,
     )
-    for c in np.unique(answers.predicted):
-        region = answers.predicted == c
+    for c, (along, across) in name_places(view, model, names).items():
+        weight = "bold" if c in view.forget_classes else "normal"
+        middle = ax.text(along + offset, across + offset, names[c], ha="center", va="center")
+        middle.set(fontsize=8.5, fontweight=weight, zorder=6)
+    draw_outlines(ax, view, offset)
+
+
+def name_places(
+    view: SliceView, model: str, names: Sequence[str]
+) -> dict[int, tuple[float, float]]:
+    """Return where the names of a panel's regions stand: inside, and not on one another.
+
+    A sliver is not named.
+    """
+    predicted = view.answers[model].predicted
+    high, wide = predicted.shape
+    taken: list[tuple[float, float, float]] = []  # half a width, middle and height, in grid points
+    places = {}
+    for c in np.unique(predicted):
+        region = predicted == c
+        if not has_room(region):
+            continue
         clear = region & (view.distance > 1.3 * view.epsilon)  # of the sample and its outline
         row, column = innermost(clear if clear.any() else region)
-        weight = "bold" if c in view.forget_classes else "normal"
-        ax.text(
-            view.along[column] + offset,
-            view.across[row] + offset,
-            names[c],
-            ha="center",
-            va="center",
-            fontsize=8.5,
-            fontweight=weight,
-            zorder=6,
-        )
-    draw_outlines(ax, view, offset)
+        half = min(LETTER * len(names[c]) * (wide - 1), (wide - 1) / 2)
+        middle = min(max(column, half), wide - 1 - half)
+        beside = [r for h, m, r in taken if abs(m - middle) < h + half]
+        if any(abs(r - row) < LINE * high for r in beside):
+            free = np.flatnonzero(region[:, column])
+            row = int(max(free, key=lambda r: min(abs(r - other) for other in beside)))
+            row = int(min(max(row, LINE * high / 2), high - 1 - LINE * high / 2))
+        taken.append((half, middle, row))
+        step = (view.along[-1] - view.along[0]) / (wide - 1)
+        places[int(c)] = (float(view.along[0] + middle * step), float(view.across[row]))
+    return places
 
 
 def draw_damage(
@@ -170,17 +193,23 @@ def finish(
 def innermost(mask: np.ndarray) -> tuple[int, int]:
     """Return the point of a region that is farthest from its edge: where its name fits best."""
     current = mask
-    while True:
-        padded = np.pad(current, 1)
-        smaller = (
-            padded[1:-1, 1:-1]
-            & padded[:-2, 1:-1]
-            & padded[2:, 1:-1]
-            & padded[1:-1, :-2]
-            & padded[1:-1, 2:]
-        )
-        if not smaller.any():
-            points = np.argwhere(current)
-            row, column = points[len(points) // 2]
-            return int(row), int(column)
+    while (smaller := eroded(current)).any():
         current = smaller
+    points = np.argwhere(current)
+    row, column = points[len(points) // 2]
+    return int(row), int(column)
+
+
+def eroded(mask: np.ndarray) -> np.ndarray:
+    """Return the points of a region whose four neighbors belong to it, too."""
+    padded = np.pad(mask, 1)
+    sides = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    smaller: np.ndarray = padded[1:-1, 1:-1] & sides
+    return smaller
+
+
+def has_room(mask: np.ndarray) -> bool:
+    """Return whether a region is more than a sliver, so that a name in it is read as its own."""
+    for _ in range(round(SLIVER * mask.shape[1])):
+        mask = eroded(mask)
+    return bool(mask.any())

@@ -21,6 +21,8 @@ from spotter_core.plots.frames import (
 from spotter_core.plots.style import QUIET, look
 from spotter_core.results import summarise
 
+LETTER = 0.05
+"""Width of a figure on an axis, as a share of a panel's."""
 SHARED: dict[str, Any] = {"sharex": True, "sharey": True}
 AXES = {"shots": "images of the class, k", "alpha": "blend α\n(1 replaces the row)"}
 
@@ -78,10 +80,10 @@ def plot_relearning(
             panel = chosen(rows, alpha=level) if other == "alpha" else chosen(rows, shots=level)
             for method in reversed(block):
                 draw_curve(ax, chosen(panel, method=method), over, method, scale=100.0)
-            ax.set_xticks(ticks_among(sorted(rows[over].unique())))
+            ax.set_xticks(named_ticks(sorted(rows[over].unique())))
             ax.set(ylim=(-4, 104), title=f"{'α' if other == 'alpha' else 'k'} = {level:g}")
         row[0].set_ylabel(f"accuracy after attack,\n{split.replace('/', ' ')} (%), {better}")
-        legend_of(block, row[-1], title=title or None)
+        legend_of(block, row[-1], title=title or None, alignment="left")
     for ax in grid[-1]:
         ax.set_xlabel(AXES[over])
     if not given:
@@ -93,6 +95,21 @@ def ticks_among(values: Sequence[float], *, most: int = 6) -> list[float]:
     """Return at most ``most`` of the measured values to be named on an axis, both ends included."""
     index = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
     return [values[i] for i in index]
+
+
+def named_ticks(values: Sequence[float]) -> list[float]:
+    """Return those of :func:`ticks_among` whose figures have room beside those before and last.
+
+    >>> named_ticks([0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
+    [0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    ticks = ticks_among(values)
+    kept, unit = ticks[:1], LETTER * (ticks[-1] - ticks[0])
+    for value in ticks[1:-1]:
+        room = unit * len(f"{value:g}")
+        if value - kept[-1] > room and ticks[-1] - value > room:
+            kept.append(value)
+    return [*kept, *ticks[1:][-1:]]
 
 
 def plot_relearning_price(
@@ -148,6 +165,6 @@ def plot_relearning_price(
         ax.set(title=f"k = {shots}, a mark for each α", xlim=(-4, 104))
         corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": 8.5}
         ax.text(1.0, 1.02, "the attacker's goal ↗", color=QUIET, style="italic", **corner)
-        legend_of(block, ax, title=title or None)
+        legend_of(block, ax, title=title or None, alignment="left")
     column[-1].set_xlabel("forget accuracy regained, test images (%), lower is safer")
     return column

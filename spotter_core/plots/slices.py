@@ -62,7 +62,7 @@ def plot_slices(
         row[0].set_ylabel(f"{what}\n\nsecond direction (pixel units)")
     where = "the boundary" if view.target is None else f"class {names[view.target]}"
     for ax in grid[1]:
-        ax.set_xlabel(f"towards {where} (pixel units)")
+        ax.set_xlabel(f"towards {where}\n(pixel units)")
     finish(grid, view, image, measure, [dot("forget sample", FORGET_COLORS[0], 5)])
     return grid
 
