@@ -36,7 +36,7 @@ RUN = f"runs/{PROFILE.name}"
 FIGURES = f"figures/{PROFILE.name}"
 CELLS = [str(cell) for cell in PROFILE.cells]
 # How a study is divided among jobs changes nothing that is made.
-MEANING = {k: v for k, v in asdict(PROFILE).items() if k not in ("jobs", "minutes")}
+MEANING = {k: v for k, v in asdict(PROFILE).items() if k not in ("jobs", "minutes", "gpus")}
 TUNING_LOG = Path(f"profiles/{PROFILE.name}.tuning.json")
 
 # A notebook and those whose models or rows it needs. Where a notebook's cells are divided among
@@ -142,6 +142,7 @@ rule notebook:
     priority: lambda w: URGENT.get(w.notebook, 0)
     resources:
         runtime=PROFILE.minutes,
+        gpu=PROFILE.gpus,
     message:
         "{wildcards.notebook} ({wildcards.job})"
     shell:

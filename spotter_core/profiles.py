@@ -71,6 +71,7 @@ class Profile:
         jobs: Parallel parts of a notebook's cells in the graph; one where not named.
         threads: Of one job.
         minutes: Limit of one job.
+        gpus: That one job takes; jobs on one GPU take turns.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Profile:
     jobs: Mapping[str, int] | None = None
     threads: int = 1
     minutes: int = 10
+    gpus: int = 0
 
     @property
     def headline(self) -> str:
