@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Generator, Tensor
 
-from spotter_core._checks import check_choice, check_forget_classes, check_positive
+from spotter_core._checks import check_forget_classes
 from spotter_core.data import ImageSet
 from spotter_core.methods._descent import Descent, Phase, Plan
 from spotter_core.models import Classifier
@@ -82,27 +82,8 @@ class RetainMethod(Method):
 
 
 @dataclass(frozen=True)
-class DescentMethod(Method):
-    """A method that descends losses step by step; any of them also works under Spotter.
-
-    The defaults are DELETE's and Spotter's for CIFAR-10 with ResNet-18; a small network and small
-    images want others.
-    """
-
-    learning_rate: float = 1e-4
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    epochs: int = 10
-    batch_size: int = 128
-    max_norm: float | None = None
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_positive(
-            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
-        )
-        check_choice("optimizer", self.optimizer, ("sgd", "adam"))
+class DescentMethod(Descent, Method):
+    """A method that descends losses step by step; any of them also works under Spotter."""
 
     @abstractmethod
     def plan(
@@ -135,8 +116,7 @@ class DescentMethod(Method):
         classes = forgotten_classes(original, forget, forget_classes)
         generator = generator or Generator().manual_seed(0)
         plan = self.plan(original, forget, retain, classes, generator)
-        settings = {f.name: getattr(self, f.name) for f in fields(Descent) if f.name != "name"}
-        history, reads = Descent(self.name, **settings).run(plan, generator, watch)
+        history, reads = self.descend(plan, generator, watch)
         return Unlearned(plan.finish(plan.student).eval(), history, reads, plan.notes)
 
 

@@ -4,17 +4,17 @@ Layer 4. A method says *what* is descended; the loop that does it is this one, f
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
 
-from spotter_core._checks import NotFinite
+from spotter_core._checks import NotFinite, check_choice, check_positive
 from spotter_core.data import ImageSet
 from spotter_core.models import Classifier
-from spotter_core.runtime import global_seed_from, mixed_precision
+from spotter_core.runtime import Precision, global_seed_from, mixed_precision
 from spotter_core.training import Diverged, Predictions, Watch
 
 Side = Literal["forget", "retain", "both"]
@@ -81,17 +81,28 @@ class Plan:
 
 @dataclass(frozen=True)
 class Descent:
-    """Optimiser and length of a run."""
+    """How a plan is carried out: optimiser and length of a run.
 
-    name: str
-    optimizer: Literal["sgd", "adam"]
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    epochs: int
-    batch_size: int
-    max_norm: float | None
-    precision: str
+    The defaults are DELETE's and Spotter's for CIFAR-10 with ResNet-18; a small network and small
+    images want others.
+    """
+
+    learning_rate: float = 1e-4
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    epochs: int = 10
+    batch_size: int = 128
+    max_norm: float | None = None
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    precision: Precision = "auto"
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_positive(
+            learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size
+        )
+        check_choice("optimizer", self.optimizer, ("sgd", "adam"))
 
     def build_optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
         """Return SGD with momentum, or Adam, whose first moment takes the momentum's place."""
@@ -107,7 +118,7 @@ class Descent:
             weight_decay=self.weight_decay,
         )
 
-    def run(
+    def descend(
         self, plan: Plan, generator: Generator, watch: Watch | None = None
     ) -> tuple[list[dict[str, float]], dict[str, int]]:
         """Train the plan's student in place; return every epoch's mean losses, and images read.
@@ -117,9 +128,7 @@ class Descent:
         """
         student = plan.student
         optimizer = self.build_optimizer(list(student.parameters()))
-        start = None
-        if plan.confine is not None:
-            start = {name: p.detach().clone() for name, p in student.named_parameters()}
+        hold = confinement(student, plan.confine)
         history: list[dict[str, float]] = []
         reads = {"forget": 0, "retain": 0}
         for side, images in plan.reads.items():
@@ -131,7 +140,11 @@ class Descent:
                 sums: dict[str, Tensor] = {}
                 counts: dict[str, int] = {}
                 for phase in plan.phases(epoch):
-                    self._pass(phase, plan, start, optimizer, generator, epoch, sums, counts)
+                    for losses, count in self._steps(phase, student, optimizer, generator, epoch):
+                        hold()
+                        for name, value in losses.items():
+                            sums[name] = sums.get(name, 0.0) + value.detach() * count
+                            counts[name] = counts.get(name, 0) + count
                     for side, images in phase.read().items():
                         reads[side] += images
                 history.append({name: sums[name].item() / counts[name] for name in sums})
@@ -142,19 +155,15 @@ class Descent:
                     break
         return history, reads
 
-    def _pass(
+    def _steps(
         self,
         phase: Phase,
-        plan: Plan,
-        start: Mapping[str, Tensor] | None,
+        student: Classifier,
         optimizer: torch.optim.Optimizer,
         generator: Generator,
         epoch: int,
-        sums: dict[str, Tensor],
-        counts: dict[str, int],
-    ) -> None:
-        """Run one phase; add its losses, weighted by samples, to ``sums`` and ``counts``."""
-        student = plan.student
+    ) -> Iterator[tuple[dict[str, Tensor], int]]:
+        """Run one phase; yield the losses of every step and its number of samples."""
         for index in phase.samples.batches(phase.batch_size or self.batch_size, generator):
             with mixed_precision(student.device, self.precision):
                 features = student.features(phase.show(index))
@@ -171,11 +180,7 @@ class Descent:
             if self.max_norm is not None:
                 torch.nn.utils.clip_grad_norm_(student.parameters(), self.max_norm)
             optimizer.step()
-            if plan.confine is not None and start is not None:
-                confine_displacement(student, start, plan.confine)
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value.detach() * len(index)
-                counts[name] = counts.get(name, 0) + len(index)
+            yield losses, len(index)
 
     def _check(self, losses: Mapping[str, float], epoch: int) -> None:
         if not all(torch.tensor(list(losses.values())).isfinite()):
@@ -185,10 +190,15 @@ class Descent:
             )
 
 
-@torch.no_grad()
-def confine_displacement(
-    student: Classifier, start: Mapping[str, Tensor], confine: Confine
-) -> None:
-    """Put every parameter back to where its displacement from ``start`` may be, in place."""
-    for name, parameter in student.named_parameters():
-        parameter.copy_(start[name] + confine(name, parameter - start[name]))
+def confinement(student: Classifier, confine: Confine | None) -> Callable[[], None]:
+    """Return what puts every parameter back to where its displacement from now may be, in place."""
+    if confine is None:
+        return lambda: None
+    start = {name: p.detach().clone() for name, p in student.named_parameters()}
+
+    @torch.no_grad()
+    def hold() -> None:
+        for name, parameter in student.named_parameters():
+            parameter.copy_(start[name] + confine(name, parameter - start[name]))
+
+    return hold

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from functools import cached_property
 
 import torch
@@ -13,7 +12,7 @@ from benchmarks.plain import perturb_plainly, plain_copy, unlearn_plainly
 from benchmarks.table import Rate, Row, elapsed, near, paired
 from spotter_core.data import ImageSet
 from spotter_core.methods import METHODS
-from spotter_core.methods._descent import Descent, Plan
+from spotter_core.methods._descent import Plan
 from spotter_core.models import Classifier, build_model
 from spotter_core.neighborhoods import BoundaryNeighborhood
 from spotter_core.runtime import has_bfloat16, uses_bfloat16
@@ -108,15 +107,9 @@ class Stage:
 
     # --- a step -------------------------------------------------------------------------------
 
-    @cached_property
-    def descent(self) -> Descent:
-        """The loop that carries a plan out."""
-        names = [f.name for f in fields(Descent) if f.name != "name"]
-        return Descent("spotter", **{name: getattr(self.method, name) for name in names})
-
     def step(self, plan: Plan) -> None:
         """Descend once, ours."""
-        self.descent.run(plan, seeded())
+        self.method.descend(plan, seeded())
 
     def step_plainly(self, student: nn.Module) -> None:
         """Descend once, plainly."""
