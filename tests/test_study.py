@@ -43,7 +43,11 @@ TINY = Profile(
         "neggrad": {"epochs": 2, "batch_size": 64, "learning_rate": 0.001},
         "spotter": {"epochs": 2, "batch_size": 64, "neighborhood": NEAR},
     },
-    neighborhoods={"PGD toward": NEAR, "uniform": {"kind": "uniform", "epsilon": 0.1}},
+    neighborhoods={
+        "PGD toward": NEAR,
+        "uniform": {"kind": "uniform", "epsilon": 0.1},
+        "published PGD": {"kind": "published", "noise": "pgd", "epsilon": 0.1, "step": 0.1},
+    },
     epsilons=(0.05, 0.2),
     shots=(1, 5),
     alphas=(0.5, 1.0),
