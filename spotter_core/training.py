@@ -139,7 +139,6 @@ class _Run:
         self.forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.model) if recipe.compile else self.model
         )
-
         if recipe.progressive > 0.0:
             self._check_sizes()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from cachetools import LRUCache
@@ -44,8 +44,7 @@ KEPT_BYTES = 2 * 2**30
 """Models, predictions and neighborhoods kept in memory; what was not asked for longest goes."""
 
 
-@dataclass(frozen=True)
-class Near:
+class Near(NamedTuple):
     """A neighborhood's points, with the original's logits on them and the clean labels."""
 
     images: Tensor
@@ -63,13 +62,7 @@ class Made:
 
 def size_of(kept: Near | Made | Predictions) -> int:
     """Return the bytes of what a study keeps in memory."""
-    tensors: Iterable[Any] = (
-        kept.model.state_dict().values()
-        if isinstance(kept, Made)
-        else kept
-        if isinstance(kept, tuple)
-        else vars(kept).values()
-    )
+    tensors: Iterable[Any] = kept.model.state_dict().values() if isinstance(kept, Made) else kept
     return sum(tensor.nbytes for tensor in tensors)
 
 

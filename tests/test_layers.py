@@ -51,12 +51,11 @@ INSIDE = {
             "neggrad",
             "random_label",
             "retrain",
-            "salun",
             "scrub",
             "ssd",
             "unsc",
         ],
-        ["neggrad_plus", "spotter"],
+        ["neggrad_plus", "salun", "spotter"],
     ],
     "plots": [
         ["style"],

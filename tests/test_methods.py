@@ -17,6 +17,7 @@ from spotter_core.methods import (
     RetainMethod,
     find_method,
 )
+from spotter_core.methods._descent import Task
 from spotter_core.metrics import accuracy, mean_cosine_similarity, over_unlearning
 from spotter_core.models import wrap
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
@@ -276,7 +277,7 @@ def test_neggrad_leaves_alone_what_is_no_longer_recognised(model, split):
 
 def test_random_labels_are_retained_classes_and_drawn_evenly(model, samples):
     many = ImageSet(torch.zeros(3000, 3, 4, 4), torch.ones(3000).long())
-    drawn = METHODS["random_label"].targets(model, many, (1,), seeded(), {})
+    drawn = METHODS["random_label"].targets(Task(model, many, (1,), seeded()), {})
     assert drawn.bincount(minlength=4)[1] == 0
     shares = drawn.bincount(minlength=4)[[0, 2, 3]] / 3000
     assert (shares - 1 / 3).abs().max() < 0.04
@@ -288,7 +289,7 @@ def test_boundary_shrink_aims_at_retained_classes_and_reports_how_many_flipped(
     forget, classes = digits_split.forget.train, digits_split.forget_classes
     method = METHODS["boundary_shrink"].with_settings(bound=0.3)
     notes = {}
-    targets = method.targets(digits_model, forget, classes, seeded(), notes)
+    targets = method.targets(Task(digits_model, forget, classes, seeded()), notes)
     assert not torch.isin(targets, torch.tensor(classes)).any()
 
     pixels = forget.pixels().requires_grad_()
@@ -385,7 +386,7 @@ def test_two_steps_of_spotter_are_the_explicit_computation(name, model, split):
     result = method(model, forget, generator=seeded(5))
 
     generator = seeded(5)
-    targets = method.base.targets(model, forget, (1,), generator, {})
+    targets = method.base.targets(Task(model, forget, (1,), generator), {})
     near = NEAR(model, forget.images, forget.labels, [1], generator=generator)
     near_logits = predict(model, near).logits
     student = copy.deepcopy(model).eval()
@@ -440,7 +441,7 @@ def test_spotter_asks_the_original_once_and_the_student_once_a_step(model, split
     method = METHODS["spotter"].with_settings(
         neighborhood=UniformNeighborhood(0.1), epochs=3, batch_size=50
     )
-    plan = method.plan(model, forget, None, (1,), seeded())
+    plan = method.plan(Task(model, forget, (1,), seeded()))
     assert passes["original"] == 2  # clean images and perturbed ones
     who[0] = "student"
     (phase,) = plan.phases(1)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from spotter_core.data import ImageSet
 from spotter_core.methods import METHODS, ForgetOnlyMethod
 from spotter_core.methods._base import forgotten_classes
+from spotter_core.methods._descent import Task
 from spotter_core.methods.salun import salient_weights
 from spotter_core.methods.ssd import dampen, importance
 from spotter_core.methods.unsc import (
@@ -131,7 +132,7 @@ def test_the_returned_head_is_the_first_rows_of_the_students(bias, split):
     layers = [nn.Flatten(), nn.Linear(48, 6), nn.ReLU(), nn.Linear(6, 4, bias=bias)]
     model = wrap(nn.Sequential(*layers), mean=[0.5] * 3, std=[0.25] * 3)
     method = METHODS["boundary_expand"].with_settings(learning_rate=0.01)
-    plan = method.plan(model, split[0], None, (1,), seeded())
+    plan = method.plan(Task(model, split[0], (1,), seeded()))
     head = plan.student.head
     assert head.weight.shape == (5, 6)
     assert torch.equal(head.weight[:4], model.head.weight)
@@ -238,7 +239,7 @@ def test_frozen_weights_are_bit_identical_and_salient_ones_move(name, model, spl
 
 def test_an_epoch_of_salun_is_random_labels_and_then_the_true_ones(model, split):
     forget, retain = split
-    plan = METHODS["salun"].plan(model, forget, retain, (1,), seeded())
+    plan = METHODS["salun"].plan(Task(model, forget, (1,), seeded(), retain))
     seen = []
     for epoch in (1, 2):
         first, second = plan.phases(epoch)

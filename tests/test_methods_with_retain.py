@@ -8,6 +8,7 @@ from torch import Generator
 from spotter_core.data import ImageSet
 from spotter_core.methods import METHODS
 from spotter_core.methods._base import RetainDescent, drawn_share
+from spotter_core.methods._descent import Task
 from spotter_core.metrics import accuracy
 from spotter_core.models import build_model, wrap
 from spotter_core.training import predict
@@ -41,7 +42,7 @@ def run(name, model, split, seed=0, **settings):
 
 def phases(name, model, split, epoch=1, **settings):
     method = METHODS[name].with_settings(**settings)
-    return method.plan(model, *split, (1,), seeded()).phases(epoch)
+    return method.plan(Task(model, split[0], (1,), seeded(), split[1])).phases(epoch)
 
 
 def retaining(found):

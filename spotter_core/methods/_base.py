@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from spotter_core._checks import check_forget_classes
 from spotter_core.data import ImageSet
-from spotter_core.methods._descent import Descent, Phase, Plan
+from spotter_core.methods._descent import Descent, Phase, Plan, Task
 from spotter_core.models import Classifier
 from spotter_core.training import Predictions, Watch
 
@@ -80,43 +80,24 @@ class RetainMethod(Method):
     ) -> Unlearned:
         """Return an unlearned copy; arguments as in :class:`ForgetOnlyMethod`, and ``retain``."""
 
+    def check_retained(self, retain: ImageSet) -> None:
+        """Raise ``ValueError`` if there is no retained sample."""
+        if len(retain) == 0:
+            raise ValueError(f"retain is empty: {self.name} needs samples of the other classes")
+
 
 @dataclass(frozen=True)
 class DescentMethod(Descent, Method):
     """A method that descends losses step by step; any of them also works under Spotter."""
 
     @abstractmethod
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
-        """Return what is to be done; all that depends on the original alone is computed here.
+    def plan(self, task: Task) -> Plan:
+        """Return what is to be done; all that depends on the original alone is computed here."""
 
-        Args:
-            original: Left as it is; the plan's student is a copy.
-            forget: Training samples of the forget classes.
-            retain: Training samples of the others; ``None`` for a method that reads none.
-            forget_classes: Checked and sorted.
-            generator: Of everything random.
-        """
-
-    def _run(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: Sequence[int] | None,
-        generator: Generator | None,
-        watch: Watch | None,
-    ) -> Unlearned:
-        classes = forgotten_classes(original, forget, forget_classes)
-        generator = generator or Generator().manual_seed(0)
-        plan = self.plan(original, forget, retain, classes, generator)
-        history, reads = self.descend(plan, generator, watch)
+    def carry_out(self, task: Task, watch: Watch | None) -> Unlearned:
+        """Plan and descend, and return the unlearned copy with what was read."""
+        plan = self.plan(task)
+        history, reads = self.descend(plan, task.generator, watch)
         return Unlearned(plan.finish(plan.student).eval(), history, reads, plan.notes)
 
 
@@ -153,11 +134,11 @@ class RetainDescent(DescentMethod, RetainMethod):
             ValueError: If there is no retained sample, or as there.
             Diverged: If a loss becomes NaN or infinite.
         """
-        if len(retain) == 0:
-            raise ValueError(f"retain is empty: {self.name} needs samples of the other classes")
+        self.check_retained(retain)
         generator = generator or Generator().manual_seed(0)
         share = drawn_share(retain, self.retain_share, generator)
-        return self._run(original, forget, share, forget_classes, generator, watch)
+        classes = forgotten_classes(original, forget, forget_classes)
+        return self.carry_out(Task(original, forget, classes, generator, share), watch)
 
 
 @dataclass(frozen=True)
@@ -188,7 +169,9 @@ class ForgetOnlyMethod(DescentMethod):
             ValueError: If ``forget`` is empty or the forget classes are all or none.
             Diverged: If a loss becomes NaN or infinite.
         """
-        return self._run(original, forget, None, forget_classes, generator, watch)
+        classes = forgotten_classes(original, forget, forget_classes)
+        generator = generator or Generator().manual_seed(0)
+        return self.carry_out(Task(original, forget, classes, generator), watch)
 
 
 @dataclass(frozen=True)
@@ -199,14 +182,7 @@ class TargetMethod(ForgetOnlyMethod):
     """
 
     @abstractmethod
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return ``(N, ...)`` targets of the forget samples; may leave numbers in ``notes``."""
 
     @abstractmethod
@@ -217,26 +193,19 @@ class TargetMethod(ForgetOnlyMethod):
         """Whether to stop before the last epoch; looks at the forget samples alone."""
         return False
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the forget samples."""
         notes: dict[str, float] = {}
-        targets = self.targets(original, forget, forget_classes, generator, notes)
+        targets = self.targets(task, notes)
 
         def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
-            return {"loss": self.loss(out.logits, targets[index], forget_classes)}
+            return {"loss": self.loss(out.logits, targets[index], task.forget_classes)}
 
-        phase = Phase(forget, "forget", loss)
+        phase = Phase(task.forget, "forget", loss)
         return Plan(
-            copy.deepcopy(original).eval(),
+            copy.deepcopy(task.original).eval(),
             lambda epoch: [phase],
-            finished=lambda student: self.finished(student, forget),
+            finished=lambda student: self.finished(student, task.forget),
             notes=notes,
         )
 

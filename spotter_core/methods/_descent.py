@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from spotter_core._checks import NotFinite, check_choice, check_positive
-from spotter_core.data import ImageSet
+from spotter_core.data import ForbiddenSet, ImageSet
 from spotter_core.models import Classifier
 from spotter_core.runtime import Precision, global_seed_from, mixed_precision
 from spotter_core.training import Diverged, Predictions, Watch
@@ -22,6 +22,32 @@ BatchLoss = Callable[[Predictions, Tensor], dict[str, Tensor]]
 """(what the student says of a batch, its indices) -> named scalars, the one to descend ``loss``."""
 Confine = Callable[[str, Tensor], Tensor]
 """(a parameter's name, its displacement from the original) -> what of the displacement may stay."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked to do, checked.
+
+    Attributes:
+        original: Left as it is; what is trained is a copy.
+        forget: Training samples of the forget classes.
+        forget_classes: Sorted.
+        generator: Of everything random.
+        retain: Training samples of the others; a method that reads none is handed what can't be
+            read.
+    """
+
+    original: Classifier
+    forget: ImageSet
+    forget_classes: tuple[int, ...]
+    generator: Generator
+    retain: ImageSet = field(default_factory=ForbiddenSet)
+
+    @property
+    def retain_classes(self) -> Tensor:
+        """All classes that are not to be forgotten, in order."""
+        every = range(self.original.num_classes)
+        return torch.tensor([c for c in every if c not in self.forget_classes])
 
 
 @dataclass(frozen=True)

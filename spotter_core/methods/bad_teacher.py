@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from spotter_core.data import ImageSet
 from spotter_core.divergence import kl_divergence
 from spotter_core.methods._base import RetainDescent
-from spotter_core.methods._descent import Phase, Plan
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.models import Classifier
 from spotter_core.training import Predictions, predict
 
@@ -40,21 +40,14 @@ class BadTeacher(RetainDescent):
     optimizer: Literal["sgd", "adam"] = "adam"
     retain_share: float = 0.3
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over forget and retained samples together.
 
         Raises:
             ValueError: If the original was wrapped, so that nobody here can build an untrained one.
         """
-        assert retain is not None
-        bad, good = untrained(original, generator), original
+        original, forget, retain = task.original, task.forget, task.retain
+        bad, good = untrained(original, task.generator), original
         mixed = ImageSet(
             torch.cat([forget.images, retain.images]), torch.cat([forget.labels, retain.labels])
         )

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import TargetMethod
-from spotter_core.methods._descent import Plan
+from spotter_core.methods._descent import Plan, Task
 from spotter_core.models import Classifier
 
 
@@ -33,34 +32,20 @@ class BoundaryExpand(TargetMethod):
     learning_rate: float = 1e-5
     weight_decay: float = 0.0
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return ``(N,)`` labels, all of them C, the class that the original doesn't have."""
-        return torch.full_like(forget.labels, original.num_classes)
+        return torch.full_like(task.forget.labels, task.original.num_classes)
 
     def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
         """Return the cross-entropy of ``(N, C + 1)`` logits to the additional class."""
         return F.cross_entropy(logits, targets)
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the forget samples, for a student with one more row."""
-        plan = super().plan(original, forget, retain, forget_classes, generator)
-        head, rows = plan.student.head, original.num_classes
+        plan = super().plan(task)
+        head, rows = plan.student.head, task.original.num_classes
         drawn = torch.empty(rows + 1, head.in_features)
-        nn.init.xavier_uniform_(drawn, generator=generator)
+        nn.init.xavier_uniform_(drawn, generator=task.generator)
         weight = torch.cat([head.weight, drawn[rows:].to(head.weight)])
         bias = None if head.bias is None else torch.cat([head.bias, head.bias.new_zeros(1)])
         plan.student.head = linear(weight, bias)

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from spotter_core._checks import check_positive
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import TargetMethod
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Task
 from spotter_core.neighborhoods import image_gradient, runner_up
 from spotter_core.training import predict
 
@@ -32,19 +31,12 @@ class BoundaryShrink(TargetMethod):
         super().__post_init__()
         check_positive(bound=self.bound)
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return ``(N,)`` labels of the retained classes behind the boundary."""
-        images = forget.pixels()
-        step = self.bound * image_gradient(original, images, forget.labels).sign()
+        original, images = task.original, task.forget.pixels()
+        step = self.bound * image_gradient(original, images, task.forget.labels).sign()
         crossed = (images + step).clamp(0.0, 1.0)
-        labels = runner_up(original, crossed, forget_classes)
+        labels = runner_up(original, crossed, task.forget_classes)
         predicted = predict(original, crossed).logits.argmax(dim=1)
         notes["flip_rate"] = (predicted == labels).double().mean().item()
         return labels

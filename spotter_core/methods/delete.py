@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 
-from spotter_core.data import ImageSet
 from spotter_core.losses import masked_distillation_loss
 from spotter_core.methods._base import TargetMethod
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Task
 from spotter_core.training import predict
 
 
@@ -26,16 +25,9 @@ class Delete(TargetMethod):
     epochs: int = 20
     weight_decay: float = 0.0
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return the original's ``(N, C)`` logits."""
-        return predict(original, forget.images).logits
+        return predict(task.original, task.forget.images).logits
 
     def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
         """Return the masked distillation loss."""

@@ -4,13 +4,11 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import Reads, RetainDescent
-from spotter_core.methods._descent import Phase, Plan
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.training import Predictions
 
 
@@ -28,20 +26,12 @@ class Finetune(RetainDescent):
     learning_rate: float = 0.01
     batch_size: int = 256
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the retained samples."""
-        assert retain is not None
-        labels = retain.labels
+        labels = task.retain.labels
 
         def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
             return {"loss": F.cross_entropy(out.logits, labels[index])}
 
-        phase = Phase(retain, "retain", loss)
-        return Plan(copy.deepcopy(original).train(), lambda epoch: [phase])
+        phase = Phase(task.retain, "retain", loss)
+        return Plan(copy.deepcopy(task.original).train(), lambda epoch: [phase])

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import Reads, RetainDescent
-from spotter_core.methods._descent import Phase, Plan
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.training import Predictions
 
 
@@ -43,17 +41,9 @@ class L1Sparse(RetainDescent):
         if not self.gamma >= 0.0:
             raise ValueError(f"gamma must be at least 0, got {self.gamma}")
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the retained samples, with the norm's weight of its epoch."""
-        assert retain is not None
-        labels, student = retain.labels, copy.deepcopy(original).train()
+        labels, student = task.retain.labels, copy.deepcopy(task.original).train()
         parameters = list(student.parameters())
 
         def phase(epoch: int) -> list[Phase]:
@@ -64,6 +54,6 @@ class L1Sparse(RetainDescent):
                 norm = torch.stack([p.abs().sum() for p in parameters]).sum()
                 return {"loss": error + weight * norm, "cross_entropy": error, "norm": norm}
 
-            return [Phase(retain, "retain", loss)]
+            return [Phase(task.retain, "retain", loss)]
 
         return Plan(student, phase)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from spotter_core.data import ImageSet
 from spotter_core.methods._base import TargetMethod
+from spotter_core.methods._descent import Task
 from spotter_core.models import Classifier
 from spotter_core.training import predict
 
@@ -26,16 +27,9 @@ class NegGrad(TargetMethod):
     name: ClassVar[str] = "neggrad"
     source: ClassVar[str] = "Golatkar et al., CVPR 2020"
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return the true labels ``(N,)``."""
-        return forget.labels
+        return task.forget.labels
 
     def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
         """Return the negative cross-entropy, 0 for samples that are not recognised any more."""

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from spotter_core._checks import check_fraction, check_positive
 from spotter_core.data import ImageSet
 from spotter_core.methods._base import RetainDescent
-from spotter_core.methods._descent import Phase, Plan
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.methods.neggrad import ascent_while_recognised
-from spotter_core.models import Classifier
 from spotter_core.training import Predictions
 
 
@@ -52,17 +51,10 @@ class NegGradPlus(RetainDescent):
         check_fraction(alpha=self.alpha)
         check_positive(forget_batch_size=self.forget_batch_size)
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the retained samples, which forget samples join."""
-        assert retain is not None
-        joining = without_end(forget, self.forget_batch_size, generator)
+        forget, retain = task.forget, task.retain
+        joining = without_end(forget, self.forget_batch_size, task.generator)
 
         def phase(epoch: int) -> list[Phase]:
             reads = {"retain": len(retain), "forget": 0}
@@ -87,7 +79,7 @@ class NegGradPlus(RetainDescent):
 
             return [Phase(retain, "both", loss, inputs, reads=reads)]
 
-        return Plan(copy.deepcopy(original).eval(), phase)
+        return Plan(copy.deepcopy(task.original).eval(), phase)
 
 
 def without_end(samples: ImageSet, batch_size: int, generator: Generator) -> Iterator[Tensor]:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import TargetMethod
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Task
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,17 @@ class RandomLabel(TargetMethod):
     source: ClassVar[str] = "Graves et al., AAAI 2021"
     epochs: int = 20
 
-    def targets(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-        notes: dict[str, float],
-    ) -> Tensor:
+    def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return ``(N,)`` labels, uniform over the retained classes."""
-        kept = torch.tensor([c for c in range(original.num_classes) if c not in forget_classes])
-        drawn = kept[torch.randint(len(kept), (len(forget),), generator=generator)]
-        return drawn.to(forget.labels.device)
+        return drawn_labels(task)
 
     def loss(self, logits: Tensor, targets: Tensor, forget_classes: tuple[int, ...]) -> Tensor:
         """Return the cross-entropy to the drawn labels."""
         return F.cross_entropy(logits, targets)
+
+
+def drawn_labels(task: Task) -> Tensor:
+    """Return ``(N,)`` labels of the forget samples, drawn evenly from the retained classes."""
+    kept, count = task.retain_classes, len(task.forget)
+    drawn = kept[torch.randint(len(kept), (count,), generator=task.generator)]
+    return drawn.to(task.forget.labels.device)

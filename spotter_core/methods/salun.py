@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from spotter_core._checks import check_fraction, check_positive
 from spotter_core.data import ImageSet
 from spotter_core.methods._base import RetainDescent
-from spotter_core.methods._descent import Phase, Plan
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.methods._gradients import loss_gradients
+from spotter_core.methods.random_label import drawn_labels
 from spotter_core.models import Classifier
 from spotter_core.training import Predictions
 
@@ -53,19 +54,11 @@ class SalUn(RetainDescent):
         check_positive(ratio=self.ratio)
         check_fraction(ratio=self.ratio)
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return a phase on each side, and the mask that displacements must pass."""
-        assert retain is not None
-        student = copy.deepcopy(original).eval()
+        forget, retain = task.forget, task.retain
+        student = copy.deepcopy(task.original).eval()
         salient = salient_weights(student, forget, self.ratio)
-        kept = torch.tensor([c for c in range(original.num_classes) if c not in forget_classes])
 
         def towards(labels: Tensor, samples: ImageSet) -> Phase:
             def loss(out: Predictions, index: Tensor) -> dict[str, Tensor]:
@@ -74,9 +67,7 @@ class SalUn(RetainDescent):
             return Phase(samples, "forget" if samples is forget else "retain", loss)
 
         def phases(epoch: int) -> list[Phase]:
-            drawn = kept[torch.randint(len(kept), (len(forget),), generator=generator)]
-            wrong = drawn.to(forget.labels.device)
-            return [towards(wrong, forget), towards(retain.labels, retain)]
+            return [towards(drawn_labels(task), forget), towards(retain.labels, retain)]
 
         def confine(name: str, displacement: Tensor) -> Tensor:
             return displacement.where(salient[name], 0.0)

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from spotter_core._checks import check_positive
-from spotter_core.data import ImageSet
 from spotter_core.divergence import kl_divergence
 from spotter_core.methods._base import RetainDescent
-from spotter_core.methods._descent import Phase, Plan
-from spotter_core.models import Classifier
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.training import Predictions, predict
 
 
@@ -62,16 +60,9 @@ class Scrub(RetainDescent):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return a phase of ascent, while it is time for one, and a phase of descent."""
-        assert retain is not None
+        original, forget, retain = task.original, task.forget, task.retain
         labels = retain.labels
         from_original = {
             side: self.divergence(predict(original, samples.images).logits)

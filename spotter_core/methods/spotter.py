@@ -6,15 +6,13 @@ from itertools import count
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from spotter_core._checks import check_positive
-from spotter_core.data import ImageSet
 from spotter_core.losses import SpotterLoss, SpotterTerms, dispersion_loss
 from spotter_core.methods._base import DescentMethod, ForgetOnlyMethod, Reads, RetainDescent
-from spotter_core.methods._descent import Phase, Plan
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.methods.delete import Delete
-from spotter_core.models import Classifier
 from spotter_core.neighborhoods import BoundaryNeighborhood, Neighborhood
 from spotter_core.training import Predictions, predict
 
@@ -44,19 +42,12 @@ class SpotterTermsAround(DescentMethod):
         check_positive(twins=self.twins)
         SpotterLoss((0,), lambda_1=self.lambda_1, lambda_2=self.lambda_2)  # refuses bad weights
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return the base method's plan with the terms put into its phases over forget samples."""
         base = replace(self.base, epochs=self.epochs)  # what a base does may depend on how many
-        plan = base.plan(original, forget, retain, forget_classes, generator)
-        around = self._protection(original, forget, forget_classes, generator)
-        alone = around(Phase(forget, "forget", _no_loss))
+        plan = base.plan(task)
+        around = self._protection(task)
+        alone = around(Phase(task.forget, "forget", _no_loss))
 
         def phases(epoch: int) -> list[Phase]:
             own = plan.phases(epoch)
@@ -65,17 +56,12 @@ class SpotterTermsAround(DescentMethod):
 
         return replace(plan, phases=phases)
 
-    def _protection(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Callable[[Phase], Phase]:
+    def _protection(self, task: Task) -> Callable[[Phase], Phase]:
         """Return what puts the terms into a phase; twins and their targets are made here, once."""
-        images = forget.pixels()
+        original, forget_classes = task.original, task.forget_classes
+        images, labels = task.forget.pixels(), task.forget.labels
         near = [
-            self.neighborhood(original, images, forget.labels, forget_classes, generator=generator)
+            self.neighborhood(original, images, labels, forget_classes, generator=task.generator)
             for _ in range(self.twins)
         ]
         near_targets = [predict(original, twin).logits for twin in near]
@@ -96,7 +82,7 @@ class SpotterTermsAround(DescentMethod):
                     over_unlearning=objective.distil(
                         out.logits[n:, : original.num_classes], near_targets[twin][index]
                     ),
-                    dispersion=dispersion_loss(own.features, forget.labels[index]),
+                    dispersion=dispersion_loss(own.features, labels[index]),
                 )
                 return {"loss": objective.weigh(terms), **terms._asdict(), **losses}
 

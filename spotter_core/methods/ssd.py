@@ -81,8 +81,7 @@ class SSD(RetainMethod):
             Diverged: If a gradient of the original is NaN or infinite.
         """
         forgotten_classes(original, forget, forget_classes)
-        if len(retain) == 0:
-            raise ValueError(f"retain is empty: {self.name} needs samples of the other classes")
+        self.check_retained(retain)
         generator = generator or Generator().manual_seed(0)
         student = copy.deepcopy(original).eval()
         own = -(-len(forget) // self.batch_size)

@@ -11,9 +11,8 @@ from torch.nn import functional as F
 
 from spotter_core._checks import check_fraction, check_positive
 from spotter_core.architectures import ConvNorm
-from spotter_core.data import ImageSet
 from spotter_core.methods._base import RetainDescent
-from spotter_core.methods._descent import Phase, Plan
+from spotter_core.methods._descent import Phase, Plan, Task
 from spotter_core.models import Classifier
 from spotter_core.neighborhoods import runner_up
 from spotter_core.runtime import evaluating, full_precision
@@ -68,18 +67,11 @@ class UNSC(RetainDescent):
         check_fraction(threshold=self.threshold)
         check_positive(images_per_class=self.images_per_class, positions=self.positions)
 
-    def plan(
-        self,
-        original: Classifier,
-        forget: ImageSet,
-        retain: ImageSet | None,
-        forget_classes: tuple[int, ...],
-        generator: Generator,
-    ) -> Plan:
+    def plan(self, task: Task) -> Plan:
         """Return one phase over the forget samples, and the projection of displacements."""
-        assert retain is not None
-        student = copy.deepcopy(original).eval()
-        labels = runner_up(original, forget.pixels(), forget_classes)
+        forget, retain, generator = task.forget, task.retain, task.generator
+        student = copy.deepcopy(task.original).eval()
+        labels = runner_up(task.original, forget.pixels(), task.forget_classes)
         index = some_of_each(retain.labels, self.images_per_class, generator)
         batches = (retain.pixels(part) for part in index.split(BATCH))
         moments = input_moments(student, batches, self.positions, generator)

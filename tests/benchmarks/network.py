@@ -12,7 +12,7 @@ from benchmarks.plain import perturb_plainly, plain_copy, unlearn_plainly
 from benchmarks.table import Rate, Row, elapsed, near, paired
 from spotter_core.data import ImageSet
 from spotter_core.methods import METHODS
-from spotter_core.methods._descent import Plan
+from spotter_core.methods._descent import Plan, Task
 from spotter_core.models import Classifier, build_model
 from spotter_core.neighborhoods import BoundaryNeighborhood
 from spotter_core.runtime import has_bfloat16, uses_bfloat16
@@ -103,7 +103,7 @@ class Stage:
 
     def plan(self) -> Plan:
         """Return Spotter's plan: twins and the original's outputs on both sets are made."""
-        return self.method.plan(self.original, self.forget, None, (0,), seeded())
+        return self.method.plan(Task(self.original, self.forget, (0,), seeded()))
 
     # --- a step -------------------------------------------------------------------------------
 
