@@ -102,7 +102,7 @@ def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
             "pra_any": 100 * pick(frame, "pra_accuracy", test, published).max(),
             "pra_l2": 100 * pick(frame, "pra_accuracy", test, nearest & five).max(),
             "pra_scaled": 100 * pick(frame, "pra_accuracy", test, matched & five).max(),
-            "cosine": pick(frame, "mean_cosine", test).mean(),
+            "cosine": pick(frame, "mean_cosine", test, plain).mean(),
             "retained_read": pick(frame, "images_read", "retain/train").sum(),
             "diverged": pick(frame, "diverged", "").max(),
         }

@@ -62,7 +62,8 @@ def configured_method(
 ) -> ForgetOnlyMethod | RetainMethod:
     """Return a method with the profile's settings, then with ``settings`` over them.
 
-    A base method under Spotter has the settings that the profile gives it alone.
+    A base method under Spotter has the settings that the profile gives it alone, and reads as
+    large a share of the retained samples.
 
     Raises:
         ValueError: If the method is not in the profile, or a setting is unknown.
@@ -77,7 +78,9 @@ def configured_method(
     base = getattr(method, "base", None)
     if base is not None and base.name in profile.methods and name != base.name:
         # of these only what the base's loss depends on counts; the steps are Spotter's
-        ready["base"] = configured_method(profile, base.name)
+        ready["base"] = alone = configured_method(profile, base.name)
+        if hasattr(alone, "retain_share"):
+            ready.setdefault("retain_share", alone.retain_share)
     return method.with_settings(**ready)
 
 

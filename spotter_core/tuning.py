@@ -1,7 +1,7 @@
 """How the settings of a profile's methods are chosen: one rule, the same budget, no test image.
 
-Layer 8. The rule, for every method alike, on the *validation* images of cells whose forget class
-and seed are not reported:
+Layer 8. The rule, for every method alike, on the *validation* images of cells that are not reported
+(a profile says whether they share a forget class or a seed with those that are):
 
 1. A candidate is *sound* if forget accuracy is at most 1 % and retain accuracy within one point of
    the original's.
@@ -104,6 +104,11 @@ def mean_score(study: Study, method: str, settings: dict[str, Any]) -> dict[str,
     return {name: sum(s[name] for s in scores) / len(scores) for name in scores[0]}
 
 
+def candidate(method: str, settings: Mapping[str, Any], score: object = None) -> str:
+    """Return what identifies an entry of a log: all but its score."""
+    return json.dumps([method, settings], sort_keys=True)
+
+
 def log_path(profile: str) -> Path:
     """Return where the log of a profile's tuning is kept."""
     return profiles_folder() / f"{profile}.tuning.json"
@@ -123,24 +128,26 @@ def tune(
 
     Args:
         name: Of the profile.
-        methods: Those to tune anew, the log's other entries being kept; default all.
-        go_on: Keep the entries of candidates that are still on offer: of the log, and of a run
-            that was killed. The code that made them is taken to be the same.
+        methods: Those to tune anew, the other methods' entries being kept; default all.
+        go_on: Keep the entries of candidates that are still on offer.
+
+    Entries are kept of the log and of a run that was killed, if they are of the profile's tuning
+    cells; the code that made them is taken to be the same.
     """
     study = Study(load_profile(name))
-    grid = study.profile.tuning["candidates"]
+    grid, cells = study.profile.tuning["candidates"], study.profile.tuning["cells"]
     asked = methods or list(grid)
-    before = load_log(name) if methods or go_on else []
-    if go_on:
-        before += read_log(unfinished_path(name))
-    known = {(e["method"], json.dumps(e["settings"], sort_keys=True)): e for e in before}
-    entries = [e for e in before if e["method"] not in asked and e["method"] in grid]
+    known: dict[str, dict[str, Any]] = {}
+    if methods or go_on:
+        for path in (log_path(name), unfinished_path(name)):
+            known |= {candidate(**e): e for e in read_log(path, cells)}
+    entries = [e for e in known.values() if e["method"] not in asked and e["method"] in grid]
     work = [
         (method, settings) for method in asked for settings in candidates(study.profile, method)
     ]
-    about = {"cells": study.profile.tuning["cells"], **describe_run()}
+    about = {"cells": cells, **describe_run()}
     for method, settings in tqdm(work, desc="candidates"):
-        entry = known.get((method, json.dumps(settings, sort_keys=True))) if go_on else None
+        entry = known.get(candidate(method, settings)) if go_on else None
         if entry is None:
             result = mean_score(study, method, settings)
             entry = {"method": method, "settings": settings, "score": result}
@@ -163,11 +170,13 @@ def load_log(profile: str) -> list[dict[str, Any]]:
     return read_log(log_path(profile))
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of the log at ``path``, none where there is no file."""
+def read_log(path: Path, cells: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the entries of the log at ``path``; none where there is no file, or of other cells."""
     if not path.is_file():
         return []
     content = json.loads(path.read_text(encoding="utf-8"))
+    if cells is not None and content["about"]["cells"] != list(cells):
+        return []
     entries: list[dict[str, Any]] = content["candidates"]
     return entries
 

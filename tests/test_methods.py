@@ -195,6 +195,14 @@ def test_a_learning_rate_beyond_reason_is_an_error_that_names_it(name, model, sp
         method(model, split[0], **extra)
 
 
+@pytest.mark.parametrize(
+    "name", ["finetune", "neggrad", "random_label", "boundary_shrink", "scrub", "delete", "spotter"]
+)
+def test_a_network_that_the_last_step_destroyed_is_an_error(name, model, split):
+    with pytest.raises(Diverged, match=r"learning_rate .*1e\+30"):
+        run(name, model, split, epochs=1, batch_size=512, learning_rate=1e30)
+
+
 @descending
 def test_a_watcher_sees_every_epoch(name, model, split):
     seen = []

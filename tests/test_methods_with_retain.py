@@ -420,14 +420,17 @@ def test_settings_out_of_range_are_refused(name, settings, message):
 @pytest.mark.parametrize(
     ("name", "epoch", "sides"),
     [
-        ("neggrad_plus", 1, ["both", "forget"]),
-        ("bad_teacher", 1, ["both", "forget"]),
+        ("neggrad_plus", 1, ["forget", "both"]),
+        ("bad_teacher", 1, ["forget", "both"]),
         ("scrub", 1, ["forget", "retain"]),
-        ("scrub", 3, ["retain", "forget"]),
-        ("l1_sparse", 1, ["retain", "forget"]),
+        ("scrub", 3, ["forget", "retain"]),
+        ("finetune", 1, ["forget", "retain"]),
+        ("l1_sparse", 1, ["forget", "retain"]),
     ],
 )
-def test_spotters_terms_are_in_every_epoch(known, split, name, epoch, sides):
+def test_spotters_terms_are_in_every_epoch_and_retained_samples_end_it(
+    known, split, name, epoch, sides
+):
     found = phases(f"spotter+{name}", known, split, epoch)
     assert [phase.side for phase in found] == sides
     (over_forget,) = [phase for phase in found if phase.side == "forget"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from spotter_core.methods.spotter import Spotter
@@ -91,3 +93,12 @@ def test_spotter_around_a_method_keeps_what_the_loss_of_that_method_depends_on(n
     assert isinstance(around, Spotter)
     assert around.base == configured_method(profile, "random_label")
     assert around.learning_rate == configured_method(profile, "spotter").learning_rate
+
+
+def test_spotter_around_a_method_reads_as_large_a_share_of_the_retained_samples():
+    base = {"retain_share": 0.2, "epochs": 2}
+    methods = {"salun": base, "spotter+salun": {}, "spotter+finetune": {"retain_share": 0.5}}
+    profile = replace(load_profile("digits"), methods=methods)
+    around = configured_method(profile, "spotter+salun")
+    assert (around.retain_share, around.base.retain_share, around.epochs) == (0.2, 0.2, 10)
+    assert configured_method(profile, "spotter+finetune").retain_share == 0.5

@@ -107,6 +107,7 @@ def little(tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "Study", lambda profile: SimpleNamespace(profile=profile))
     monkeypatch.setattr(tuning, "log_path", lambda name: tmp_path / f"{name}.tuning.json")
     monkeypatch.setattr(tuning, "project_root", lambda: tmp_path)
+    return profile
 
 
 def test_a_killed_tuning_goes_on_where_it_was_and_leaves_no_log_before_it_is_whole(
@@ -152,6 +153,41 @@ def test_one_method_is_tuned_anew_and_the_log_keeps_the_others(little, monkeypat
     after = load_log("tiny")
     assert [e for e in after if e["method"] == "b"] == [e for e in before if e["method"] == "b"]
     assert len(after) == 4
+
+
+def test_a_killed_tuning_of_all_is_kept_when_one_method_is_tuned(little, monkeypatch):
+    def score(study, method, settings):
+        if settings["number"] == 4:
+            raise KeyboardInterrupt
+        return SOUND
+
+    monkeypatch.setattr(tuning, "mean_score", score)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune("tiny")
+    tuning.tune("tiny", ["a"])
+    assert [entry["settings"]["number"] for entry in load_log("tiny")] == [3, 1, 2]
+
+
+def test_a_killed_tuning_of_one_method_goes_on_and_no_other_is_logged_twice(little, monkeypatch):
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: SOUND)
+    tuning.tune("tiny")
+    killed = iter([SOUND])
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: next(killed))
+    with pytest.raises(StopIteration):
+        tuning.tune("tiny", ["a"])
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: SOUND)
+    tuning.tune("tiny", go_on=True)
+    assert [entry["settings"]["number"] for entry in load_log("tiny")] == [1, 2, 3, 4]
+
+
+def test_entries_of_other_cells_are_not_kept(little, monkeypatch):
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: SOUND)
+    tuning.tune("tiny")
+    little.tuning["cells"] = ["forget6-seed9"]
+    tried = []
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: tried.append(1) or SOUND)
+    tuning.tune("tiny", go_on=True)
+    assert len(tried) == len(load_log("tiny")) == 4
 
 
 def test_candidates_are_all_combinations():

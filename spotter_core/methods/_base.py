@@ -17,7 +17,7 @@ from spotter_core._checks import check_forget_classes
 from spotter_core.data import ImageSet
 from spotter_core.methods._descent import Descent, Phase, Plan, Task
 from spotter_core.models import Classifier
-from spotter_core.training import Predictions, Watch
+from spotter_core.training import Diverged, Predictions, Watch, predict
 
 Reads = Literal["forget", "retain", "both"]
 
@@ -29,8 +29,9 @@ class Unlearned:
     Attributes:
         model: In eval mode, on the original's device.
         history: One dict an epoch; none where a method is done in one step.
-        reads: Images that went through the network in training, by side, repetitions counted. What
-            the original says of images that training reads anyway is not counted.
+        reads: Images that the losses were computed on, by side, repetitions counted. What is asked
+            of the original, or whether to stop, about images that training reads anyway is not
+            counted, nor are perturbed copies of them.
         notes: Numbers worth reporting beside the result, such as Boundary Shrink's flip rate.
     """
 
@@ -95,10 +96,22 @@ class DescentMethod(Descent, Method):
         """Return what is to be done; all that depends on the original alone is computed here."""
 
     def carry_out(self, task: Task, watch: Watch | None) -> Unlearned:
-        """Plan and descend, and return the unlearned copy with what was read."""
+        """Plan and descend, and return the unlearned copy with what was read.
+
+        Raises:
+            Diverged: If a loss, or what the copy says of the samples, is NaN or infinite.
+        """
         plan = self.plan(task)
         history, reads = self.descend(plan, task.generator, watch)
-        return Unlearned(plan.finish(plan.student).eval(), history, reads, plan.notes)
+        model = plan.finish(plan.student).eval()
+        # every loss was finite, but nobody has looked at the network since the last step
+        seen = task.retain if self.reads == "retain" else task.forget
+        if not bool(predict(model, seen.images).logits.isfinite().all()):
+            raise Diverged(
+                f"{self.name}: the network's logits are not finite after the last step: lower "
+                f"learning_rate (it is {self.learning_rate})"
+            )
+        return Unlearned(model, history, reads, plan.notes)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,12 @@ from torch import Generator, Tensor, nn
 from spotter_core._checks import NotFinite, check_choice, check_positive
 from spotter_core.data import ForbiddenSet, ImageSet
 from spotter_core.models import Classifier
-from spotter_core.runtime import Precision, global_seed_from, mixed_precision
+from spotter_core.runtime import (
+    Precision,
+    global_seed_from,
+    mixed_precision,
+    repeatable_kernels,
+)
 from spotter_core.training import Diverged, Predictions, Watch
 
 Side = Literal["forget", "retain", "both"]
@@ -110,7 +115,8 @@ class Descent:
     """How a plan is carried out: optimiser and length of a run.
 
     The defaults are DELETE's and Spotter's for CIFAR-10 with ResNet-18; a small network and small
-    images want others.
+    images want others. No method augments its images, so what the original says of them is
+    computed once.
     """
 
     learning_rate: float = 1e-4
@@ -161,7 +167,7 @@ class Descent:
             reads[side] += images
         # dropout draws from torch's global generator; in eval mode nothing does
         seeded = global_seed_from(generator) if student.training else contextlib.nullcontext()
-        with seeded:
+        with seeded, repeatable_kernels(student.device):
             for epoch in range(1, self.epochs + 1):
                 sums: dict[str, Tensor] = {}
                 counts: dict[str, int] = {}

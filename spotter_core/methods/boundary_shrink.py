@@ -20,11 +20,13 @@ class BoundaryShrink(TargetMethod):
     Reads: forget samples. Official defaults: FGSM bound 0.1 (pixel units), SGD 1e-5, momentum 0.9,
     10 epochs, batch 64, AllCNN. Where the step does not leave the forget classes, the official code
     trains *towards* them; ours takes the likeliest retained class there, and the share of samples
-    that did leave is reported as ``flip_rate``.
+    that did leave is reported as ``flip_rate``. Ours also has weight decay.
     """
 
     name: ClassVar[str] = "boundary_shrink"
     source: ClassVar[str] = "Chen et al., CVPR 2023"
+    learning_rate: float = 1e-5
+    batch_size: int = 64
     bound: float = 0.1
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ class NegGrad(TargetMethod):
 
     name: ClassVar[str] = "neggrad"
     source: ClassVar[str] = "Golatkar et al., CVPR 2020"
+    epochs: int = 5
 
     def targets(self, task: Task, notes: dict[str, float]) -> Tensor:
         """Return the true labels ``(N,)``."""
@@ -39,7 +40,7 @@ class NegGrad(TargetMethod):
         """Return whether no forget sample is classified as its label any more."""
         logits = predict(student, forget.images).logits
         if not bool(logits.isfinite().all()):
-            return False  # not finished but diverged, as the next loss will say
+            return False  # not finished but diverged, as who asks next will say
         return not bool((logits.argmax(dim=1) == forget.labels).any())
 
 

@@ -52,7 +52,8 @@ class SpotterTermsAround(DescentMethod):
         def phases(epoch: int) -> list[Phase]:
             own = plan.phases(epoch)
             found = [around(p) if p.side == "forget" else p for p in own]
-            return found if any(p.side == "forget" for p in own) else [*found, alone]
+            # first, lest batch-norm statistics of the forget images are what the epoch ends with
+            return found if any(p.side == "forget" for p in own) else [alone, *found]
 
         return replace(plan, phases=phases)
 

@@ -129,7 +129,7 @@ def input_moments(
 ) -> dict[str, Tensor]:
     """Return, by weight, the ``(groups, d, d)`` sum of ``x x^T`` over inputs ``x`` of its layer.
 
-    In eval mode and float64. A weight whose layer was not called is not there.
+    In eval mode; summed in float64. A weight whose layer was not called is not there.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     moments: dict[str, Tensor] = {}
