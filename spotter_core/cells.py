@@ -77,7 +77,7 @@ def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     PRA is the attacker's best alpha at five shots. ``pra``: a cosine prototype of unit length, as
     the published table has it; ``pra_l2``: the published nearest-mean rule; ``pra_scaled``: the
     cosine prototype as long as the retained rows of the head are on average. ``pra_any`` is
-    ``pra`` at the k up to 10 that suits the attacker best, cell by cell.
+    ``pra`` at the k that suits the attacker best, cell by cell.
 
     ``diverged``: the method has no model there, and no numbers. ``collapsed``: it has one that is
     of no use, since its retain accuracy is less than half of the original's or, where a row of

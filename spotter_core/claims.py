@@ -168,7 +168,8 @@ def judge(frame: pd.DataFrame, method: str = OURS) -> list[Claim]:
     worst = worst_base(cells)
     lost = original["retain"] - ours["retain"]
     against = f"OU@ε against the {opponent(cells)}"
-    attack = "PRA accuracy, cosine row of unit length, best α and k ≤ 10"
+    most = int(frame["shots"].max())
+    attack = f"PRA accuracy, cosine row of unit length, best α and k ≤ {most}"
     theirs = ours["ou"] * math.nan if worst is None else cells.loc[worst]["ou"]
     measured: list[tuple[int, str, Any, Any, float, str]] = [
         (1, against, ours["ou"], theirs, 0.05, "ratio"),

@@ -4,6 +4,7 @@ Layer 1. A row is one measurement of one model; no torch is needed to read it.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -153,14 +154,16 @@ def summarise(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         by: Columns that make a group; the rest (seeds, forget classes) is averaged over.
 
     Returns:
-        A table with the columns of ``by``, and ``mean``, ``std`` (over cells, 0 for one), ``low``,
-        ``high`` (95 % bootstrap interval of the mean) and ``cells``, in order of appearance.
+        A table with the columns of ``by``, and ``mean``, ``std``, ``low``, ``high`` (95 % bootstrap
+        interval of the mean; like ``std`` NaN for one cell, which has no spread) and ``cells``, in
+        order of appearance.
     """
     records = []
     for key, group in frame.groupby(list(by), sort=False, dropna=False):
         values = group["value"].to_numpy(dtype=float)
-        low, high = bootstrap_interval(values)
-        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        spread = low = high = math.nan
+        if len(values) > 1:
+            spread, (low, high) = float(values.std(ddof=1)), bootstrap_interval(values)
         records.append(
             dict(zip(by, key, strict=True))
             | {"mean": values.mean(), "std": spread, "low": low, "high": high, "cells": len(values)}
