@@ -37,7 +37,7 @@ def test_what_the_profile_changes_stands_beside_the_default():
     profile = replace(ALL, methods={"boundary_shrink": changed})
     line = line_of(profile, "boundary_shrink")
     assert line["here"] == "learning_rate 0.003, bound 0.3"  # ten epochs are the default
-    assert "learning_rate 0.0001" in line["default"]
+    assert "learning_rate 1e-05" in line["default"]
     assert "bound 0.1" in line["default"]
     assert "SGD 1e-5" in line["official"]
 
