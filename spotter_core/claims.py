@@ -79,8 +79,10 @@ class Claim:
         """Return value, interval and unit in words."""
         if math.isnan(self.value):
             return "–"
-        interval = "" if math.isnan(self.low) else f" [{self.low:.3g}, {self.high:.3g}]"
-        return f"{self.value:.3g}{interval} {self.unit}"
+        # what rounding left of 0 is 0
+        value, low, high = (f"{round(x, 9) + 0.0:.3g}" for x in (self.value, self.low, self.high))
+        interval = "" if math.isnan(self.low) else f" [{low}, {high}]"
+        return f"{value}{interval} {self.unit}"
 
 
 def main_table(frame: pd.DataFrame) -> pd.DataFrame:

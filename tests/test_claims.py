@@ -518,6 +518,11 @@ def test_a_verdict_heeds_the_interval(value, low, high, verdict):
     assert claim.holds == (verdict in (HOLDS, ON_AVERAGE))
 
 
+def test_what_rounding_left_of_zero_reads_zero():
+    claim = Claim(3, "points lost", 2.3529, -1.8e-15, 5.88, 1.0, "points")
+    assert claim.measured() == "2.35 [0, 5.88] points"
+
+
 def test_claims_become_a_table():
     claim = Claim(3, "points lost", 0.123456, 0.1, 0.2, 1.0, "points")
     table = claims_table([claim, replace(claim, low=1.1, value=1.2, high=1.3)])
