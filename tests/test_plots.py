@@ -459,8 +459,8 @@ def test_what_diverged_or_collapsed_is_named_in_the_legend():
     lost = {"ou": math.nan, "pra": math.nan, "diverged": True}
     ax = plots.plot_blind_spots(blind_cells(neggrad=lost, spotter={"collapsed": True}))
     shown = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "NegGrad (diverged in all 2 cells)" in shown
-    assert "Spotter (collapsed in all 2 cells)" in shown
+    assert "NegGrad\ndiverged in all 2 cells" in shown
+    assert "Spotter\ncollapsed in all 2 cells" in shown
     assert len(shown) == len(MODELS)
     ax.figure.draw_without_rendering()
 

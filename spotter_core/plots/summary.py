@@ -220,7 +220,8 @@ def plot_blind_spots(cells: pd.DataFrame, *, shots: int = 5, ax: Axes | None = N
     for name in methods:
         style, own, mean = look(name), cells.loc[name], means.loc[name]
         words, top = state(own), 4 if name in YARDSTICKS else 3
-        label, size = f"{style.label} ({words})" if words else style.label, marker_size(style)
+        label = "\n".join([style.label, *words.split("; ")] if words else [style.label])
+        size = marker_size(style)
         ax.scatter(own["ou"], own["pra"], s=12, color=style.color, alpha=0.5, linewidths=0)
         marks: dict[str, Any] = {"s": size, "label": label, "linewidths": 1.4, **style.dots()}
         ax.scatter(mean["ou"], mean["pra"], zorder=top, **marks)
@@ -230,8 +231,8 @@ def plot_blind_spots(cells: pd.DataFrame, *, shots: int = 5, ax: Axes | None = N
     ax.axvline(means.loc["retrain", "ou"], **oracle, zorder=0)
     ax.axhline(means.loc["retrain", "pra"], **oracle, zorder=0)
     ax.set_xlabel(
-        "OU@ε (nats), near held-out forget images, log scale above 0.01\n"
-        "lower is nearer to the original"
+        "OU@ε near held-out forget images (nats)\n"
+        "lower is nearer to the original; logarithmic above 0.01"
     )
     ax.set_ylabel(f"PRA accuracy (%), k = {shots}, best α\nlower is harder to bring back")
     ax.set_ylim(-4, 104)
