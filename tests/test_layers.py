@@ -57,6 +57,11 @@ INSIDE = {
         ],
         ["neggrad_plus", "salun", "spotter"],
     ],
+    "attacks": [
+        ["detection", "prototype"],
+        ["battery", "class_means", "probe", "rows"],
+        ["neighbors"],
+    ],
     "plots": [
         ["style"],
         ["blocks", "frames"],
