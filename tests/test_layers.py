@@ -62,6 +62,16 @@ INSIDE = {
         ["battery", "class_means", "probe", "rows"],
         ["neighbors"],
     ],
+    "measurements": [
+        [
+            "ablation",
+            "accuracy",
+            "dispersion",
+            "over_unlearning",
+            "relearning",
+            "retained_damage",
+        ],
+    ],
     "plots": [
         ["style"],
         ["blocks", "frames"],

@@ -10,6 +10,7 @@ from test_study import CELL, MODELS, NEAR, OTHER, TINY, tiny
 from spotter_core import measurements
 from spotter_core.attacks import PrototypeAttack
 from spotter_core.measurements import ablated
+from spotter_core.measurements.retained_damage import likeness
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
 from spotter_core.results import to_frame
@@ -22,6 +23,7 @@ EVERYTHING = [
     "over_unlearning_everywhere",
     "over_unlearning_by_radius",
     "damage_by_class",
+    "damage_to_retained",
     "relearning",
     "dispersion",
     "ablation",
@@ -194,6 +196,50 @@ def test_damage_by_class_averages_to_the_shift_in_the_headline_neighborhood(stud
         whole = value(everywhere, measure="conditional_shift", **line)
         mean = (own["value"] * own["points"]).sum() / own["points"].sum()
         assert mean == pytest.approx(whole, abs=1e-12)
+
+
+def test_damage_to_retained_images_is_told_by_class_in_three_groups(study, tables):
+    table = tables("damage_to_retained")
+    part = study.part(OTHER, "retain/test")
+    points = table[(table["method"] == "spotter") & (table["measure"] == "accuracy")]
+    counts = points.groupby("near")["points"].sum()
+    assert counts["adversarial"] == counts["neighbors"] + counts["others"] == len(part)
+    assert counts["neighbors"] == pytest.approx(0.1 * len(part), abs=1)
+    forgotten = {study.dataset.class_names[c] for c in OTHER.forget}
+    assert not set(table["retained"].dropna()) & forgotten
+    for group, images in (
+        ("all", part.images),
+        ("adversarial", study.near(OTHER, "PGD toward", "retain/test").images),
+    ):
+        groups = ["neighbors", "others"] if group == "all" else [group]
+        own = points[points["near"].isin(groups)]
+        hits = (own["value"] * own["points"]).sum() / len(part)
+        seen = predict(study.model(OTHER, "spotter"), images).logits
+        assert hits == pytest.approx(accuracy(seen, part.labels))
+
+
+def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):
+    like = likeness(study, OTHER)
+    features = study.predictions(OTHER, "original", "retain/test").features.tolist()
+    own = study.predictions(OTHER, "original", "forget/train").features.double()
+    labels = study.part(OTHER, "forget/train").labels
+    means = [own[labels == c].mean(dim=0).tolist() for c in OTHER.forget]
+
+    def cosine(a, b):
+        dot = sum(x * y for x, y in zip(a, b, strict=True))
+        return dot / math.hypot(*a) / math.hypot(*b)
+
+    expected = [max(cosine(row, mean) for mean in means) for row in features]
+    assert like.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_original_is_not_damaged_and_its_crossing_is_of_the_pushed_images(study, tables):
+    table = tables("damage_to_retained")
+    own = table[(table["method"] == "original") & (table["measure"] == "conditional_shift")]
+    assert own["value"].abs().max() < 1e-12
+    near = study.near(OTHER, "PGD toward", "retain/test")
+    taken = torch.isin(near.logits.argmax(dim=1), torch.tensor(OTHER.forget)).double().mean().item()
+    assert value(table, method="original", measure="crossing") == pytest.approx(taken)
 
 
 # --- relearning and dispersion --------------------------------------------------------------------
