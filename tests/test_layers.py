@@ -71,6 +71,7 @@ INSIDE = {
             "relearning",
             "retained_damage",
         ],
+        ["battery"],
     ],
     "plots": [
         ["style"],

@@ -8,7 +8,8 @@ import torch
 from test_study import CELL, MODELS, NEAR, OTHER, TINY, tiny
 
 from spotter_core import measurements
-from spotter_core.attacks import PrototypeAttack
+from spotter_core.attacks import HEAD_ATTACKS, CalibratedRow, PrototypeAttack, Seen
+from spotter_core.attacks.battery import HeadBattery
 from spotter_core.measurements import ablated
 from spotter_core.measurements.retained_damage import likeness
 from spotter_core.metrics import accuracy, over_unlearning
@@ -216,6 +217,40 @@ def test_damage_to_retained_images_is_told_by_class_in_three_groups(study, table
         hits = (own["value"] * own["points"]).sum() / len(part)
         seen = predict(study.model(OTHER, "spotter"), images).logits
         assert hits == pytest.approx(accuracy(seen, part.labels))
+
+
+def test_head_attacks_are_the_batterys_with_both_controls(study):
+    methods = ["original", "spotter"]
+    table = to_frame(measurements.head_attacks(study, OTHER, methods))
+    assert table["method"].unique().tolist() == [*methods, "untrained"]
+    assert set(table["support"]) == {"own", "shuffled"}
+    smallest = min(int((study.part(OTHER, "forget/train").labels == c).sum()) for c in OTHER.forget)
+    assert set(table["shots"]) == {k for k in (1, 5, 10, 50) if k <= smallest}
+    own = len(HEAD_ATTACKS) * table["shots"].nunique()
+    assert len(table) == 3 * own * (4 + 3)  # three targets and an area; one target less if shuffled
+
+    def seen(*wheres):
+        sets = [study.part(OTHER, w) for w in wheres]
+        images, labels = (
+            torch.cat(v) for v in zip(*((s.images, s.labels) for s in sets), strict=True)
+        )
+        return Seen.of(predict(study.model(OTHER, "spotter"), images), labels)
+
+    outcomes = HeadBattery((CalibratedRow(),), shots=(5,), seeds=(0, 1, 2))(
+        study.model(OTHER, "spotter").head,
+        OTHER.forget,
+        pool=seen("forget/train"),
+        reference=seen("retain/train"),
+        validation=seen("forget/validation", "retain/validation"),
+        targets={w: seen(w) for w in ("forget/test", "retain/test")},
+    )
+    line = {"method": "spotter", "attack": "pra_calibrated", "shots": 5, "support": "own"}
+    for where in ("forget/test", "retain/test", "forget/train"):
+        mean = sum(o.accuracy[where] for o in outcomes) / 3
+        found = value(table, measure="relearned", split=where, **line)
+        assert found == pytest.approx(mean, abs=0.02)  # batches differ, so rounding does
+    mean = sum(o.auroc for o in outcomes) / 3
+    assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
 
 
 def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):

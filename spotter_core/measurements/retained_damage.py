@@ -34,8 +34,8 @@ def damage_to_retained(study: Study, cell: Cell, methods: Sequence[str]) -> list
     near = study.near(cell, study.profile.headline, where)
     index = torch.tensor(cell.forget, device=near.logits.device)
     crossed = torch.isin(near.logits.argmax(dim=1), index).double().mean().item()
-    at = {"near": "adversarial"}
-    rows.append(study.row(cell, "original", where, "crossing", crossed, "fraction", **at))
+    pushed_at = {"near": "adversarial"}
+    rows.append(study.row(cell, "original", where, "crossing", crossed, "fraction", **pushed_at))
     nearest = like >= like.quantile(1.0 - NEAREST)
     for method in methods:
         clean = study.predictions(cell, method, where).logits
@@ -49,7 +49,7 @@ def damage_to_retained(study: Study, cell: Cell, methods: Sequence[str]) -> list
             shift = conditional_shift(before, after, cell.forget, reduction="none")
             for c in labels[members].unique().tolist():
                 own = members & (labels == c)
-                at = {
+                at: dict[str, object] = {
                     "near": group,
                     "retained": study.dataset.class_names[c],
                     "points": int(own.sum()),
