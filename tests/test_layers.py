@@ -26,7 +26,7 @@ LAYERS = [
         "results",
         "execute",
     ],
-    ["losses", "data", "models", "progress", "cells"],
+    ["losses", "data", "models", "progress", "cells", "scores"],
     ["neighborhoods", "training", "metrics", "toy", "comparison"],
     ["methods", "attacks", "slices", "embedding", "published"],
     ["settings"],
