@@ -16,7 +16,7 @@ The layers, bottom to top; a file imports only from layers below its own:
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` -- how a class is
    unlearned, how it is brought back; planes and maps to be looked at; what a network makes of
    images on the way; the published code's perturbation.
-5. ``settings`` -- what the words of a profile mean.
+5. ``settings`` ``relearning`` -- what the words of a profile mean; attacks that train.
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.

@@ -29,7 +29,7 @@ LAYERS = [
     ["losses", "data", "models", "progress", "cells", "scores"],
     ["neighborhoods", "training", "metrics", "toy", "comparison"],
     ["methods", "attacks", "slices", "stages", "embedding", "published"],
-    ["settings"],
+    ["settings", "relearning"],
     ["workshop", "documented"],
     ["study"],
     ["measurements", "tuning", "claims"],
