@@ -253,6 +253,20 @@ def test_head_attacks_are_the_batterys_with_both_controls(study):
     assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
 
 
+def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):
+    methods = ["spotter"]
+    sweep = to_frame(measurements.layer_sweep(study, OTHER, methods))
+    assert sweep["stage"].unique().tolist() == ["body.0", "body.3", "body.7"]
+    heads = to_frame(measurements.head_attacks(study, OTHER, methods))
+    # the last stage is the layer before its ReLU: the same knowledge, not the same numbers
+    at = {"attack": "lda", "shots": 5, "support": "own", "split": "forget/test"}
+    at |= {"method": "spotter", "measure": "relearned"}
+    last, seen = value(sweep, stage="body.7", **at), value(heads, **at)
+    assert last == pytest.approx(seen, abs=0.15)
+    assert set(sweep["method"]) == {"spotter", "untrained"}
+    assert sweep["value"].between(0.0, 1.0).all()
+
+
 def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):
     like = likeness(study, OTHER)
     features = study.predictions(OTHER, "original", "retain/test").features.tolist()

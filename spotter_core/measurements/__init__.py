@@ -7,7 +7,7 @@ rows are measured anew where the code of their own file changed.
 
 from spotter_core.measurements.ablation import ablated, ablation, vital_signs
 from spotter_core.measurements.accuracy import SPLITS, accuracies, class_accuracies
-from spotter_core.measurements.battery import head_attacks
+from spotter_core.measurements.battery import head_attacks, layer_sweep
 from spotter_core.measurements.dispersion import dispersion
 from spotter_core.measurements.over_unlearning import (
     OU_PARTS,
@@ -32,6 +32,7 @@ __all__ = [
     "damage_to_retained",
     "dispersion",
     "head_attacks",
+    "layer_sweep",
     "ou_rows",
     "over_unlearning_by_radius",
     "over_unlearning_everywhere",

@@ -3,23 +3,34 @@
 Layer 8.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from spotter_core.attacks import HEAD_ATTACKS, Seen
+from spotter_core.attacks import (
+    HEAD_ATTACKS,
+    HeadAttack,
+    LinearProbe,
+    NearestMean,
+    Seen,
+    WhitenedMean,
+)
 from spotter_core.attacks.battery import HeadBattery, Outcome
 from spotter_core.measurements.accuracy import SPLITS
+from spotter_core.models import Classifier
 from spotter_core.profiles import Cell
 from spotter_core.results import Row
 from spotter_core.runtime import seeded_generator
+from spotter_core.stages import stage_features
 from spotter_core.study import Study
-from spotter_core.training import Predictions, predict
+from spotter_core.training import predict
 
 UNTRAINED = "untrained"
 """Control: the architecture with random weights, which knows no class at all."""
+FEATURE_ATTACKS: tuple[HeadAttack, ...] = (NearestMean(), WhitenedMean(), LinearProbe())
+"""Those that look neither at the head nor at its scale."""
 
 
 def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
@@ -33,79 +44,107 @@ def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     Two controls: an untrained network, and for every model an attacker whose samples are retained
     images that he takes for the forgotten class (``support`` is ``"shuffled"``).
     """
-    smallest = study.part(cell, "forget/train").labels.unique(return_counts=True)[1].min().item()
-    battery = HeadBattery(tuple(HEAD_ATTACKS.values()), seeds=tuple(range(study.profile.supports)))
-    battery = replace(battery, shots=tuple(k for k in battery.shots if k <= smallest))
-    rows = []
-    for method, head, parts in networks(study, cell, methods):
-        validation = joined(parts["forget/validation"], parts["retain/validation"])
-        supports = {
-            "own": parts["forget/train"],
-            "shuffled": taken_for_forgotten(parts["retain/train"], cell, max(battery.shots)),
-        }
-        for support, pool in supports.items():
-            outcomes = battery(
-                head,
-                cell.forget,
-                pool=pool,
-                reference=parts["retain/train"],
-                validation=validation,
-                targets={w: parts[w] for w in ("forget/test", "retain/test")},
-            )
-            rows += rows_of(outcomes, study, cell, method, support)
+    battery, rows = battery_of(study, cell, tuple(HEAD_ATTACKS.values())), []
+    for method in [*methods, UNTRAINED]:
+        head, parts = model_of(study, cell, method).head, predictions_of(study, cell, method)
+        for support, pool in supports_of(parts, cell, battery).items():
+            outcomes = run(battery, head, cell, pool, parts)
+            rows += rows_of(outcomes, study, cell, method, support=support)
     return rows
 
 
-def networks(
-    study: Study, cell: Cell, methods: Sequence[str]
-) -> Iterator[tuple[str, nn.Linear, dict[str, Seen]]]:
-    """Yield name, head and cached predictions of every model, and of the untrained control."""
-    for method in methods:
-        own = {w: study.predictions(cell, method, w) for w in SPLITS}
-        yield method, study.model(cell, method).head, labelled(study, cell, own)
-    own = {w: predict(study.blank, study.part(cell, w).images) for w in SPLITS}
-    yield UNTRAINED, study.blank.head, labelled(study, cell, own)
+def layer_sweep(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
+    """The attacks that look at features alone, on the pooled output of every stage.
+
+    Protocol and control network as in :func:`head_attacks`; a row names its ``stage``. Retained
+    answers stay the network's own.
+    """
+    battery, rows = battery_of(study, cell, FEATURE_ATTACKS), []
+    for method in [*methods, UNTRAINED]:
+        model, parts = model_of(study, cell, method), predictions_of(study, cell, method)
+        by_stage: dict[str, dict[str, Seen]] = {}
+        for where, seen in parts.items():
+            found = stage_features(model, study.part(cell, where).pixels())
+            for stage, features in found.items():
+                own = seen._replace(features=features.double())
+                by_stage.setdefault(stage, {})[where] = own
+        for stage, own_parts in by_stage.items():
+            outcomes = run(battery, model.head, cell, own_parts["forget/train"], own_parts)
+            rows += rows_of(outcomes, study, cell, method, support="own", stage=stage)
+    return rows
 
 
-def labelled(study: Study, cell: Cell, own: Mapping[str, Predictions]) -> dict[str, Seen]:
-    """Return predictions with the labels of their part."""
-    return {w: Seen.of(out, study.part(cell, w).labels) for w, out in own.items()}
+def battery_of(study: Study, cell: Cell, attacks: tuple[HeadAttack, ...]) -> HeadBattery:
+    """Return the battery with the study's draws and every k that the forget classes have."""
+    counts = study.part(cell, "forget/train").labels.unique(return_counts=True)[1]
+    battery = HeadBattery(attacks, seeds=tuple(range(study.profile.supports)))
+    return replace(battery, shots=tuple(k for k in battery.shots if k <= int(counts.min())))
 
 
-def joined(one: Seen, other: Seen) -> Seen:
-    """Return the samples of both."""
-    return Seen(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
+def model_of(study: Study, cell: Cell, method: str) -> Classifier:
+    """Return a method's model, or the untrained control."""
+    return study.blank if method == UNTRAINED else study.model(cell, method)
 
 
-def taken_for_forgotten(retain: Seen, cell: Cell, shots: int) -> Seen:
-    """Return retained samples, drawn whatever their class, with the forget classes' labels."""
-    count = min(len(retain.labels), 4 * shots * len(cell.forget))
+def predictions_of(study: Study, cell: Cell, method: str) -> dict[str, Seen]:
+    """Return a model's predictions on all parts that an attacker may touch, with their labels."""
+    found = {}
+    for where in SPLITS:
+        part = study.part(cell, where)
+        if method == UNTRAINED:
+            found[where] = Seen.of(predict(study.blank, part.images), part.labels)
+        else:
+            found[where] = Seen.of(study.predictions(cell, method, where), part.labels)
+    return found
+
+
+def supports_of(parts: dict[str, Seen], cell: Cell, battery: HeadBattery) -> dict[str, Seen]:
+    """Return what the attacker's images are drawn from: the forgotten class's, and the control's.
+
+    The control's are retained images, drawn whatever their class, with the forget classes' labels.
+    """
+    retain = parts["retain/train"]
+    count = min(len(retain.labels), 4 * max(battery.shots) * len(cell.forget))
     drawn = torch.randperm(len(retain.labels), generator=seeded_generator("shuffled", cell))
     picked = retain.pick(drawn[:count].to(retain.labels.device))
     labels = torch.tensor(cell.forget, device=retain.labels.device)
-    return picked._replace(labels=labels[torch.arange(count) % len(labels)])
+    shuffled = picked._replace(labels=labels[torch.arange(count) % len(labels)])
+    return {"own": parts["forget/train"], "shuffled": shuffled}
+
+
+def run(
+    battery: HeadBattery, head: nn.Linear, cell: Cell, pool: Seen, parts: dict[str, Seen]
+) -> list[Outcome]:
+    """Attack one network with images of ``pool``."""
+    own, others = parts["forget/validation"], parts["retain/validation"]
+    return battery(
+        head,
+        cell.forget,
+        pool=pool,
+        reference=parts["retain/train"],
+        validation=Seen(*(torch.cat(pair) for pair in zip(own, others, strict=True))),
+        targets={where: parts[where] for where in ("forget/test", "retain/test")},
+    )
 
 
 def rows_of(
-    outcomes: Sequence[Outcome], study: Study, cell: Cell, method: str, support: str
+    outcomes: Sequence[Outcome], study: Study, cell: Cell, method: str, **more: object
 ) -> list[Row]:
-    """Return the means over draws, by attack, k and target."""
+    """Return the means over draws, by attack, k and target; ``more`` goes into every row."""
     found: dict[tuple[str, int], list[Outcome]] = {}
     for outcome in outcomes:
         found.setdefault((outcome.attack, outcome.shots), []).append(outcome)
-    made_by = "original" if method == UNTRAINED else method
     rows = []
     for (attack, shots), own in found.items():
-        at = {"attack": attack, "shots": shots, "support": support}
-
-        def row(where: str, measure: str, values: list[float], at: dict[str, object] = at) -> Row:
-            value = sum(values) / len(values)
-            made = study.row(cell, made_by, where, measure, value, "fraction", **at)
-            return replace(made, method=method)
-
-        # with his samples shuffled, the forget training images are none of the pool
-        for where in own[0].accuracy:
-            if support == "own" or where != "forget/train":
-                rows.append(row(where, "relearned", [o.accuracy[where] for o in own]))
-        rows.append(row("forget/test", "auroc", [o.auroc for o in own]))
+        means = {
+            (where, "relearned"): sum(o.accuracy[where] for o in own) / len(own)
+            for where in own[0].accuracy
+            if where != "forget/train" or more.get("support") != "shuffled"  # not of this pool
+        }
+        means["forget/test", "auroc"] = sum(o.auroc for o in own) / len(own)
+        at = {"attack": attack, "shots": shots, **more}
+        made_by = "original" if method == UNTRAINED else method
+        for (where, measure), value in means.items():
+            row = study.row(cell, made_by, where, measure, value, "fraction", **at)
+            rows.append(replace(row, method=method))
     return rows
