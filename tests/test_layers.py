@@ -72,6 +72,7 @@ INSIDE = {
             "retained_damage",
         ],
         ["battery"],
+        ["training_attacks"],
     ],
     "plots": [
         ["style"],

@@ -246,10 +246,10 @@ def test_head_attacks_are_the_batterys_with_both_controls(study):
     )
     line = {"method": "spotter", "attack": "pra_calibrated", "shots": 5, "support": "own"}
     for where in ("forget/test", "retain/test", "forget/train"):
-        mean = sum(o.accuracy[where] for o in outcomes) / 3
+        mean = outcomes[0].accuracy[where].mean().item()
         found = value(table, measure="relearned", split=where, **line)
         assert found == pytest.approx(mean, abs=0.02)  # batches differ, so rounding does
-    mean = sum(o.auroc for o in outcomes) / 3
+    mean = outcomes[0].auroc.mean().item()
     assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
 
 
@@ -265,6 +265,23 @@ def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):
     assert last == pytest.approx(seen, abs=0.15)
     assert set(sweep["method"]) == {"spotter", "untrained"}
     assert sweep["value"].between(0.0, 1.0).all()
+
+
+def test_training_attacks_have_rows_of_every_model_and_the_same_images(study):
+    methods = ["original", "neggrad"]
+    table = to_frame(measurements.training_attacks(study, OTHER, methods))
+    assert table["method"].unique().tolist() == [*methods, "untrained"]
+    attacks = {"fine_tuning", "retain_only", "batch_norm", "noise", "int8"}
+    reached = table[(table["measure"] == "relearned") & (table["split"] == "forget/test")]
+    assert set(reached["attack"]) == attacks
+    assert len(reached) == 3 * (3 + 3)
+    curve = table[(table["measure"] == "relearning_curve") & (table["method"] == "neggrad")]
+    start = curve[curve["step"] == 0]["value"].unique()
+    logits = predict(study.model(OTHER, "neggrad"), study.part(OTHER, "forget/test").images).logits
+    assert start.tolist() == [accuracy(logits, study.part(OTHER, "forget/test").labels)]
+    area = table[(table["measure"] == "relearning_area") & (table["method"] == "original")]
+    assert len(area) == 3
+    assert area["value"].between(0.8, 1.0).all()
 
 
 def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):

@@ -9,34 +9,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from spotter_core._checks import check_positive
-from spotter_core.attacks.detection import Attacker, Found, HeadAttack, Reference, Seen
+from spotter_core.attacks.detection import Attacker, HeadAttack, Reference, Seen
 from spotter_core.attacks.prototype import draw_support
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one attack with one draw of samples came to.
+    """What one attack with one k came to, draw by draw.
 
     Attributes:
         attack: Its name.
         shots: Samples of each forget class that the attacker held.
-        seed: Of their draw.
-        settings: What the attacker chose from the grid.
-        threshold: And where he answers "the forgotten class".
-        accuracy: By target, in [0, 1]; ``"forget/train"`` is the pool without his samples.
-        auroc: Of the margin, forgotten against retained test samples; 0.5 is chance.
+        settings: What each draw's attacker chose from the grid.
+        thresholds: ``(S,)`` where they answer "the forgotten class".
+        accuracy: By target, ``(S,)`` in [0, 1]; ``"forget/train"`` is the pool without the samples
+            of the draw, NaN where nothing is left.
+        auroc: ``(S,)``, of the margin, forgotten against retained test samples; 0.5 is chance.
     """
 
     attack: str
     shots: int
-    seed: int
-    settings: dict[str, Any]
-    threshold: float
-    accuracy: dict[str, float]
-    auroc: float
+    settings: list[dict[str, Any]]
+    thresholds: Tensor
+    accuracy: dict[str, Tensor]
+    auroc: Tensor
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class HeadBattery:
         validation: Seen,
         targets: Mapping[str, Seen],
     ) -> list[Outcome]:
-        """Return an outcome for each attack, k and draw.
+        """Return an outcome for each k and attack.
 
         Args:
             head: Left as it is.
@@ -85,37 +84,37 @@ class HeadBattery:
         """
         classes = tuple(sorted(forget_classes))
         retained, outcomes = Reference(reference), []
-        for seed in self.seeds:
-            draw = Generator().manual_seed(seed)
-            drawn = draw_support(pool.labels, classes, max(self.shots), draw).to(pool.labels.device)
-            for k in self.shots:
-                held = drawn[:, :k].flatten()
-                rest = torch.ones(len(pool.labels), dtype=torch.bool, device=held.device)
-                rest[held] = False
-                attacker = Attacker(
-                    head, classes, pool.pick(held), retained, validation, self.allowed
+        draws = [
+            draw_support(pool.labels, classes, max(self.shots), Generator().manual_seed(seed))
+            for seed in self.seeds
+        ]
+        drawn = torch.stack(draws).to(pool.labels.device)  # (S, F, largest k)
+        for k in self.shots:
+            held = drawn[:, :, :k]
+            left = torch.ones(len(held), len(pool.labels), dtype=torch.bool, device=held.device)
+            left.scatter_(1, held.flatten(1), value=False)
+            support = pool.features[held]
+            attacker = Attacker(head, classes, support, retained, validation, self.allowed)
+            for attack in self.attacks:
+                found = attack(attacker)
+                accuracy = {w: found.hits(s).double().mean(dim=1) for w, s in targets.items()}
+                right = (found.hits(pool) & left).sum(dim=1)
+                accuracy["forget/train"] = right / left.sum(dim=1).double()
+                area = auroc(*(found.margins(targets[f"{s}/test"]) for s in ("forget", "retain")))
+                outcomes.append(
+                    Outcome(attack.name, k, found.settings, found.thresholds, accuracy, area)
                 )
-                scored = {**targets, "forget/train": pool.pick(rest)}
-                for attack in self.attacks:
-                    found = attack(attacker)
-                    outcomes.append(
-                        Outcome(
-                            attack.name,
-                            k,
-                            seed,
-                            found.settings,
-                            found.threshold,
-                            {w: found.accuracy(s) for w, s in scored.items() if len(s.labels)},
-                            auroc(found, targets["forget/test"], targets["retain/test"]),
-                        )
-                    )
         return outcomes
 
 
-def auroc(found: Found, forgotten: Seen, retained: Seen) -> float:
-    """Return the chance that a forgotten sample's margin exceeds a retained one's, ties half."""
-    own, others = (found.detector(seen).amax(dim=1) for seen in (forgotten, retained))
-    ordered = others.sort().values
-    below = torch.searchsorted(ordered, own)
-    up_to = torch.searchsorted(ordered, own, right=True)
-    return ((below + up_to).double() / (2 * len(others))).mean().item()
+def auroc(forgotten: Tensor, retained: Tensor) -> Tensor:
+    """Return ``(S,)`` chances that a forgotten sample's margin is the larger one, ties half.
+
+    Args:
+        forgotten: ``(S, N, F)`` margins of forgotten samples.
+        retained: ``(S, M, F)`` of retained ones.
+    """
+    own, others = forgotten.amax(dim=2), retained.amax(dim=2).sort(dim=1).values
+    below = torch.searchsorted(others, own)
+    up_to = torch.searchsorted(others, own, right=True)
+    return (below + up_to).double().mean(dim=1) / (2 * others.shape[1])

@@ -3,7 +3,7 @@
 Layer 4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen
+
+Scores = Callable[[Tensor, Tensor], Tensor]
+"""(features ``(N, D)``, means ``(..., M, D)``) -> ``(..., N, M)``"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class NearestMean(HeadAttack):
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
         """Yield the detector of either distance."""
-        own, others = forget_means(attacker), attacker.reference.means
+        own, others = attacker.means, attacker.reference.means
         yield {"distance": "cosine"}, lambda seen: margin(cosines, seen, own, others)
         yield {"distance": "euclidean"}, lambda seen: margin(closeness, seen, own, others)
 
@@ -51,37 +54,31 @@ class WhitenedMean(HeadAttack):
         scatter = attacker.reference.scatter
         size = scatter.diagonal().mean().clamp_min(1e-12)
         eye = torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device)
-        own, others = forget_means(attacker), attacker.reference.means
+        own, others = attacker.means, attacker.reference.means
         for s in self.shrinkage:
             inverse = torch.linalg.inv((1 - s) * scatter + s * size * eye)
 
             def scores(features: Tensor, means: Tensor, inverse: Tensor = inverse) -> Tensor:
                 rows = means @ inverse
-                return features @ rows.T - 0.5 * (rows * means).sum(dim=1)
+                return features @ rows.mT - 0.5 * (rows * means).sum(dim=-1)[..., None, :]
 
-            def detector(seen: Seen, scores: Any = scores) -> Tensor:
+            def detector(seen: Seen, scores: Scores = scores) -> Tensor:
                 return margin(scores, seen, own, others)
 
             yield {"shrinkage": s}, detector
 
 
-def forget_means(attacker: Attacker) -> Tensor:
-    """Return ``(F, D)`` mean features of the attacker's samples of each forget class."""
-    return torch.stack([attacker.of_class(c).mean(dim=0) for c in attacker.forget_classes])
-
-
-def margin(scores: Any, seen: Seen, own: Tensor, others: Tensor) -> Tensor:
-    """Return ``(N, F)``: a forget mean's score less the best retained mean's."""
-    best: Tensor = scores(seen.features, others).amax(dim=1, keepdim=True)
-    result: Tensor = scores(seen.features, own) - best
-    return result
+def margin(scores: Scores, seen: Seen, own: Tensor, others: Tensor) -> Tensor:
+    """Return ``(S, N, F)``: a forget mean's score less the best retained mean's."""
+    best = scores(seen.features, others).amax(dim=-1, keepdim=True)
+    return scores(seen.features, own) - best
 
 
 def cosines(features: Tensor, means: Tensor) -> Tensor:
-    """Return ``(N, M)`` cosines."""
-    return F.normalize(features, dim=1) @ F.normalize(means, dim=1).T
+    """Return ``(..., N, M)`` cosines of ``(N, D)`` with ``(..., M, D)``."""
+    return F.normalize(features, dim=-1) @ F.normalize(means, dim=-1).mT
 
 
 def closeness(features: Tensor, means: Tensor) -> Tensor:
-    """Return ``(N, M)`` negative squared distances, less a part that all means share."""
-    return 2.0 * features @ means.T - means.square().sum(dim=1)
+    """Return ``(..., N, M)`` negative squared distances, less a part that all means share."""
+    return 2.0 * features @ means.mT - means.square().sum(dim=-1)[..., None, :]

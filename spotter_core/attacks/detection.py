@@ -25,9 +25,8 @@ from spotter_core._checks import (
 from spotter_core.training import Predictions
 
 Detector = Callable[["Seen"], Tensor]
-"""(samples) -> ``(N, F)`` margins, a column for each forget class."""
-
-
+"""(samples) -> ``(S, N, F)`` margins: for each draw of the attacker's samples, a column for each
+forget class."""
 ROUNDING = 1e-9
 """Of a share of samples, by which one more than allowed can't be meant."""
 
@@ -87,18 +86,18 @@ class Reference:
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ``(D,)`` mean and the ``(D, D)`` second moment of ``(N, D)`` features."""
-    return features.mean(dim=0), features.T @ features / len(features)
+    """Return ``(..., D)`` means and ``(..., D, D)`` second moments of ``(..., N, D)`` features."""
+    return features.mean(dim=-2), features.mT @ features / features.shape[-2]
 
 
 @dataclass(frozen=True)
 class Attacker:
-    """What an attacker knows and holds.
+    """What an attacker knows and holds, in each of S independent draws of his forget samples.
 
     Attributes:
         head: Of the network that is attacked; never changed.
-        forget_classes: The classes to bring back.
-        support: His samples of the forget classes.
+        forget_classes: The F classes to bring back.
+        support: ``(S, F, K, D)`` features of his samples of the forget classes.
         reference: His retained samples.
         validation: More samples of both kinds, on which he chooses settings and threshold.
         allowed: Retained accuracy that he is ready to lose there, in [0, 1].
@@ -106,7 +105,7 @@ class Attacker:
 
     head: nn.Linear
     forget_classes: tuple[int, ...]
-    support: Seen
+    support: Tensor
     reference: Reference
     validation: Seen
     allowed: float = 0.01
@@ -114,13 +113,17 @@ class Attacker:
     def __post_init__(self) -> None:
         check_fraction(allowed=self.allowed)
         check_forget_classes(self.forget_classes, self.head.out_features)
-        for c in self.forget_classes:
-            if not bool((self.support.labels == c).any()):
-                raise ValueError(f"support holds no sample of forget class {c}")
+        shape = tuple(self.support.shape)
+        if len(shape) != 4 or shape[1] != len(self.forget_classes) or 0 in shape:
+            raise ValueError(
+                f"support must be (draws, {len(self.forget_classes)}, shots, features) and not "
+                f"empty, got {shape}"
+            )
 
-    def of_class(self, c: int) -> Tensor:
-        """Return ``(k, D)`` features of the support of one forget class."""
-        return self.support.features[self.support.labels == c]
+    @cached_property
+    def means(self) -> Tensor:
+        """``(S, F, D)`` mean features of the attacker's samples."""
+        return self.support.mean(dim=2)
 
     @cached_property
     def halves(self) -> tuple[Seen, Seen]:
@@ -132,27 +135,34 @@ class Attacker:
 
 @dataclass(frozen=True)
 class Found:
-    """An attack with its settings and its threshold chosen.
+    """An attack whose settings and threshold were chosen, draw by draw.
 
     Attributes:
-        settings: What was chosen from the attack's grid.
-        detector: The margin.
-        threshold: The forgotten class is answered where the margin exceeds it.
+        grid: Settings and detector of every point of the attack's grid.
+        chosen: ``(S,)`` the point that each draw's attacker took.
+        thresholds: ``(S,)``; the forgotten class is answered where the margin exceeds it.
         forget_classes: Whose margins the columns are.
     """
 
-    settings: dict[str, Any]
-    detector: Detector
-    threshold: float
+    grid: list[tuple[dict[str, Any], Detector]]
+    chosen: Tensor
+    thresholds: Tensor
     forget_classes: tuple[int, ...]
 
-    def answers(self, seen: Seen) -> Tensor:
-        """Return ``(N,)`` predicted classes."""
-        return answers(self.detector(seen), seen.logits, self.forget_classes, self.threshold)
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """What each draw's attacker took."""
+        return [self.grid[i][0] for i in self.chosen.tolist()]
 
-    def accuracy(self, seen: Seen) -> float:
-        """Return the share of samples answered by their label, in [0, 1]."""
-        return (self.answers(seen) == seen.labels).double().mean().item()
+    def margins(self, seen: Seen) -> Tensor:
+        """Return ``(S, N, F)`` margins, each draw's by its own settings."""
+        parts: dict[int, Tensor] = {i: self.grid[i][1](seen) for i in set(self.chosen.tolist())}
+        return torch.stack([parts[i][draw] for draw, i in enumerate(self.chosen.tolist())])
+
+    def hits(self, seen: Seen) -> Tensor:
+        """Return ``(S, N)``, whether a sample is answered by its label."""
+        found = answers(self.margins(seen), seen.logits, self.forget_classes, self.thresholds)
+        return found == seen.labels
 
 
 @dataclass(frozen=True)
@@ -168,70 +178,80 @@ class HeadAttack(ABC):
         """Yield settings and detector for every point of the attack's grid."""
 
     def __call__(self, attacker: Attacker) -> Found:
-        """Return the best detector: most of the validation's forget samples, within ``allowed``.
+        """Return the best detector of each draw: most of the validation's forget samples.
 
-        Where no point of the grid keeps within it, the one that loses least. Of equal ones the
-        first.
+        Within ``allowed``; where no point of the grid keeps within it, the one that loses least. Of
+        equal ones the first.
         """
         forget, retain = attacker.halves
-        classes = attacker.forget_classes
-        best: tuple[tuple[float, float], Found] | None = None
-        for settings, detector in self.detectors(attacker):
-            margins = detector(retain)
-            threshold = 0.0
-            if self.calibrated:
-                threshold = threshold_within(margins, retain, classes, attacker.allowed)
-            found = Found(settings, detector, threshold, classes)
-            lost = loss_of_retained(margins, retain, classes, threshold)
-            excess = max(lost - attacker.allowed - ROUNDING, 0.0)
-            merit = (-excess, found.accuracy(forget))
-            if best is None or merit > best[0]:
-                best = merit, found
-        if best is None:
+        classes, grid = attacker.forget_classes, list(self.detectors(attacker))
+        if not grid:
             raise ValueError(f"{self.name} has an empty grid")
-        return best[1]
+        merits, thresholds = [], []
+        for _, detector in grid:
+            margins = detector(retain)
+            limit = margins.new_zeros(len(margins))
+            if self.calibrated:
+                limit = threshold_within(margins, retain, classes, attacker.allowed)
+            lost = loss_of_retained(margins, retain, classes, limit)
+            excess = (lost - attacker.allowed - ROUNDING).clamp_min(0.0)
+            found = answers(detector(forget), forget.logits, classes, limit)
+            share = (found == forget.labels).double().mean(dim=1)
+            # nothing that is regained makes up for what was not allowed
+            merits.append(torch.where(excess > 0.0, -1.0 - excess, share))
+            thresholds.append(limit)
+        chosen = torch.stack(merits).argmax(dim=0)  # of equal ones the first
+        taken = torch.stack(thresholds).gather(0, chosen[None])[0]
+        return Found(grid, chosen, taken, classes)
 
 
 def answers(
-    margins: Tensor, logits: Tensor, forget_classes: Sequence[int], threshold: float
+    margins: Tensor, logits: Tensor, forget_classes: Sequence[int], thresholds: Tensor
 ) -> Tensor:
-    """Return ``(N,)`` classes: the forget class of largest margin above ``threshold``, if any.
+    """Return ``(S, N)`` classes: the forget class of largest margin above the threshold, if any.
 
     Else the retained class of largest logit.
+
+    Args:
+        margins: ``(S, N, F)``.
+        logits: ``(N, C)``.
+        forget_classes: F of the C classes.
+        thresholds: ``(S,)``.
     """
     index = torch.tensor(forget_classes, device=logits.device)
-    largest, which = margins.max(dim=1)
+    largest, which = margins.max(dim=2)
     others = logits.index_fill(1, index, -torch.inf).argmax(dim=1)
-    return torch.where(largest > threshold, index[which], others)
+    return torch.where(largest > thresholds[:, None], index[which], others)
 
 
 def loss_of_retained(
-    margins: Tensor, retain: Seen, forget_classes: Sequence[int], threshold: float
-) -> float:
-    """Return by how much the answers fall below the network's own accuracy; a gain is negative."""
+    margins: Tensor, retain: Seen, forget_classes: Sequence[int], thresholds: Tensor
+) -> Tensor:
+    """Return ``(S,)``, how far answers fall below the network's accuracy; a gain is negative."""
     before = (retain.logits.argmax(dim=1) == retain.labels).double().mean()
-    found = answers(margins, retain.logits, forget_classes, threshold)
-    return (before - (found == retain.labels).double().mean()).item()
+    found = answers(margins, retain.logits, forget_classes, thresholds)
+    return before - (found == retain.labels).double().mean(dim=1)
 
 
 def threshold_within(
     margins: Tensor, retain: Seen, forget_classes: Sequence[int], allowed: float
-) -> float:
-    """Return the least threshold whose false alarms cost at most ``allowed`` of the accuracy.
+) -> Tensor:
+    """Return ``(S,)`` least thresholds whose false alarms cost at most ``allowed`` of the accuracy.
 
     Args:
-        margins: ``(N, F)`` of retained samples.
+        margins: ``(S, N, F)`` of retained samples.
         retain: Those samples.
         forget_classes: Whose margins they are.
         allowed: In [0, 1].
     """
     if len(retain.labels) == 0:
         raise ValueError("validation holds no retained sample: a threshold can't be chosen")
-    silent = answers(margins, retain.logits, forget_classes, torch.inf) == retain.labels
-    before = int((retain.logits.argmax(dim=1) == retain.labels).sum())
+    index = torch.tensor(forget_classes, device=retain.logits.device)
     # without an alarm nothing is lost: what the network called forgotten is now called otherwise
+    silent = retain.logits.index_fill(1, index, -torch.inf).argmax(dim=1) == retain.labels
+    before = int((retain.logits.argmax(dim=1) == retain.labels).sum())
     spare = int(silent.sum()) - before + int((allowed + ROUNDING) * len(silent))
-    at_stake = margins.max(dim=1).values[silent].sort(descending=True).values
-    if spare >= len(at_stake):
-        return -torch.inf
-    return at_stake[spare].item()
+    at_stake = margins.amax(dim=2)[:, silent].sort(dim=1, descending=True).values
+    if spare >= at_stake.shape[1]:
+        return margins.new_full((len(margins),), -torch.inf)
+    return at_stake[:, spare]

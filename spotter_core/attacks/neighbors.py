@@ -26,12 +26,11 @@ class NearestImage(HeadAttack):
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
         """Yield both detectors."""
-        images = [attacker.of_class(c) for c in attacker.forget_classes]
-        means = attacker.reference.means
+        images, means = attacker.support, attacker.reference.means
 
         def alone(seen: Seen) -> Tensor:
-            best = [cosines(seen.features, own).amax(dim=1) for own in images]
-            return torch.stack(best, dim=1)
+            # draw by draw: all at once would be S K cosines for every sample
+            return torch.stack([cosines(seen.features, own).amax(dim=2).T for own in images])
 
         def against(seen: Seen) -> Tensor:
             return alone(seen) - cosines(seen.features, means).amax(dim=1, keepdim=True)

@@ -30,29 +30,30 @@ class LinearProbe(HeadAttack):
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
         """Yield a detector for every ridge."""
-        classes = len(attacker.reference.classes)
-        retained = attacker.reference.moments
-        own = {c: moments(attacker.of_class(c)) for c in attacker.forget_classes}
-        eye = torch.eye(len(retained[0]), dtype=retained[0].dtype, device=retained[0].device)
-        fits = []
-        for c, (mean_f, moment_f) in own.items():
-            rest = [pair for other, pair in own.items() if other != c]
-            mean_r, moment_r = (
-                (classes * of_retained + sum(others)) / (classes + len(rest))
-                for of_retained, *others in zip(retained, *rest, strict=True)
-            )
-            middle = 0.5 * (mean_f + mean_r)
-            spread = 0.5 * (moment_f + moment_r) - torch.outer(middle, middle)
-            fits.append((spread, spread.diagonal().mean().clamp_min(1e-12), mean_f - mean_r))
-        for ridge in self.ridges:
-            rows = torch.stack(
-                [
-                    torch.linalg.solve(spread + ridge * size * eye, apart) / 4.0
-                    for spread, size, apart in fits
-                ]
-            )
+        rows = [self.rows_of(attacker, place) for place in range(len(attacker.forget_classes))]
+        for ridge, of_classes in zip(self.ridges, zip(*rows, strict=True), strict=True):
+            weight = torch.stack(of_classes, dim=1)  # (S, F, D)
 
-            def detector(seen: Seen, rows: Tensor = rows) -> Tensor:
-                return seen.features @ rows.T
+            def detector(seen: Seen, weight: Tensor = weight) -> Tensor:
+                return seen.features @ weight.mT
 
             yield {"ridge": ridge}, detector
+
+    def rows_of(self, attacker: Attacker, place: int) -> list[Tensor]:
+        """Return ``(S, D)`` rows of one forget class, one tensor a ridge."""
+        own = moments(attacker.support)  # (S, F, D) and (S, F, D, D)
+        mean_f, moment_f = (values[:, place] for values in own)
+        retained = attacker.reference.moments
+        classes, rest = len(attacker.reference.classes), own[0].shape[1] - 1
+        mean_r, moment_r = (
+            (classes * of_retained + values.sum(dim=1) - values[:, place]) / (classes + rest)
+            for of_retained, values in zip(retained, own, strict=True)
+        )
+        middle = 0.5 * (mean_f + mean_r)
+        spread = 0.5 * (moment_f + moment_r) - middle[:, :, None] * middle[:, None, :]
+        size = spread.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(1e-12)
+        eye = torch.eye(spread.shape[1], dtype=spread.dtype, device=spread.device)
+        return [
+            torch.linalg.solve(spread + ridge * size[:, None, None] * eye, mean_f - mean_r) / 4.0
+            for ridge in self.ridges
+        ]

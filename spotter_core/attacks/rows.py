@@ -63,13 +63,12 @@ def row_detector(
     """Return the margin of prototype rows over the head's retained rows."""
     classes = list(attacker.forget_classes)
     length = row_scale(attacker.head.weight, classes, scale)
-    pairs = [prototype_rows(attacker.of_class(c), metric, length) for c in classes]
-    rows, biases = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+    rows, biases = prototype_rows(attacker.support, metric, length)
 
     def margin(seen: Seen) -> Tensor:
         index = torch.tensor(classes, device=seen.logits.device)
-        own = blend(seen.features @ rows.T + biases, seen.logits[:, index], alpha)
+        new = seen.features @ rows.mT + biases[:, None]
         others = seen.logits.index_fill(1, index, -torch.inf).amax(dim=1, keepdim=True)
-        return own - others
+        return blend(new, seen.logits[:, index], alpha) - others
 
     return margin

@@ -19,6 +19,7 @@ from spotter_core.measurements.over_unlearning import (
 )
 from spotter_core.measurements.relearning import relearning
 from spotter_core.measurements.retained_damage import damage_to_retained
+from spotter_core.measurements.training_attacks import training_attacks
 
 __all__ = [
     "OU_PARTS",
@@ -37,5 +38,6 @@ __all__ = [
     "over_unlearning_by_radius",
     "over_unlearning_everywhere",
     "relearning",
+    "training_attacks",
     "vital_signs",
 ]

@@ -3,6 +3,7 @@
 Layer 8.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -131,20 +132,16 @@ def rows_of(
     outcomes: Sequence[Outcome], study: Study, cell: Cell, method: str, **more: object
 ) -> list[Row]:
     """Return the means over draws, by attack, k and target; ``more`` goes into every row."""
-    found: dict[tuple[str, int], list[Outcome]] = {}
+    made_by, rows = ("original" if method == UNTRAINED else method), []
     for outcome in outcomes:
-        found.setdefault((outcome.attack, outcome.shots), []).append(outcome)
-    rows = []
-    for (attack, shots), own in found.items():
-        means = {
-            (where, "relearned"): sum(o.accuracy[where] for o in own) / len(own)
-            for where in own[0].accuracy
-            if where != "forget/train" or more.get("support") != "shuffled"  # not of this pool
-        }
-        means["forget/test", "auroc"] = sum(o.auroc for o in own) / len(own)
-        at = {"attack": attack, "shots": shots, **more}
-        made_by = "original" if method == UNTRAINED else method
+        means = {(where, "relearned"): v.mean().item() for where, v in outcome.accuracy.items()}
+        means["forget/test", "auroc"] = outcome.auroc.mean().item()
+        at = {"attack": outcome.attack, "shots": outcome.shots, **more}
         for (where, measure), value in means.items():
+            if not math.isfinite(value):
+                continue  # nothing is left of the pool
+            if where == "forget/train" and more.get("support") == "shuffled":
+                continue  # its pool is not of forget training images
             row = study.row(cell, made_by, where, measure, value, "fraction", **at)
             rows.append(replace(row, method=method))
     return rows
