@@ -8,13 +8,15 @@ The layers, bottom to top; a file imports only from layers below its own:
    ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
    settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` -- what is trained, on what, by which
-   loss; how far a training has come; the main numbers of a cell, picked from rows.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` -- what is trained, on what, by
+   which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
+   attacks regain beside the oracles.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` -- what "near" means; fitting;
    OU@epsilon and friends; a study in the plane; the published numbers beside ours.
-4. ``methods`` ``attacks`` ``slices`` ``embedding`` ``published`` -- how a class is unlearned, how
-   it is brought back; planes and maps to be looked at; the published code's perturbation.
-5. ``settings`` -- what the words of a profile mean.
+4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` -- how a class is
+   unlearned, how it is brought back; planes and maps to be looked at; what a network makes of
+   images on the way; the published code's perturbation.
+5. ``settings`` ``relearning`` -- what the words of a profile mean; attacks that train.
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.

@@ -153,6 +153,21 @@ def runner_up(model: Classifier, images: Tensor, forget_classes: Sequence[int]) 
     return logits.index_fill(1, index, -torch.inf).argmax(dim=1)
 
 
+def across(
+    model: Classifier, images: Tensor, labels: Tensor, forget_classes: Sequence[int]
+) -> Tensor:
+    """Return ``(N,)``, the likeliest class of the other side.
+
+    Of a forget sample that is the :func:`runner_up`, of a retained one the likeliest forget class.
+    """
+    logits = logits_of(model, images)
+    classes = check_forget_classes(forget_classes, logits.shape[1])
+    index = torch.tensor(classes, device=logits.device)
+    retained = logits.index_fill(1, index, -torch.inf).argmax(dim=1)
+    forgotten = index[logits[:, index].argmax(dim=1)]
+    return torch.where(torch.isin(labels, index), retained, forgotten)
+
+
 def image_gradient(model: Classifier, images: Tensor, targets: Tensor) -> Tensor:
     """Return the gradient of the summed cross-entropy to ``targets`` with respect to images.
 
@@ -175,7 +190,8 @@ class BoundaryNeighborhood:
 
     Starts uniformly in the ball, then takes ``steps`` sign steps. ``"toward"`` *descends* the
     cross-entropy to the runner-up, so its probability grows: the points near the boundary that the
-    paper's text asks for. ``"away"`` ascends it, which is what the published code does.
+    paper's text asks for. ``"away"`` ascends it, which is what the published code does. Around
+    retained samples the boundary is the same one, from its other side: see :func:`across`.
 
     References:
         Ha et al. (2025), arXiv:2506.01318 (epsilon 0.03, step 0.01, 3 steps); Madry et al. (2018).
@@ -204,14 +220,14 @@ class BoundaryNeighborhood:
         Args:
             model: The original; asked for the runner-up and for gradients, left as it is.
             images: ``(N, ...)`` in [0, 1].
-            labels: ``(N,)``; checked, the target follows from the model and the forget classes.
-            forget_classes: Never a target.
+            labels: ``(N,)``; they tell which side of the boundary a sample is from.
+            forget_classes: The classes on one side.
             generator: Of the random start.
         """
         check_unit_images(images)
         check_labels(labels, len(images))
         sign = -1.0 if self.direction == "toward" else 1.0
-        targets = runner_up(model, images, forget_classes)
+        targets = across(model, images, labels, forget_classes)
         low, high = images - self.epsilon, images + self.epsilon
         near = (images + uniform_noise(images, self.epsilon, generator)).clamp(0.0, 1.0)
         for _ in range(self.steps):

@@ -8,8 +8,10 @@ import torch
 from test_study import CELL, MODELS, NEAR, OTHER, TINY, tiny
 
 from spotter_core import measurements
-from spotter_core.attacks import PrototypeAttack
+from spotter_core.attacks import HEAD_ATTACKS, CalibratedRow, PrototypeAttack, Seen
+from spotter_core.attacks.battery import HeadBattery
 from spotter_core.measurements import ablated
+from spotter_core.measurements.retained_damage import likeness
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
 from spotter_core.results import to_frame
@@ -22,6 +24,7 @@ EVERYTHING = [
     "over_unlearning_everywhere",
     "over_unlearning_by_radius",
     "damage_by_class",
+    "damage_to_retained",
     "relearning",
     "dispersion",
     "ablation",
@@ -194,6 +197,115 @@ def test_damage_by_class_averages_to_the_shift_in_the_headline_neighborhood(stud
         whole = value(everywhere, measure="conditional_shift", **line)
         mean = (own["value"] * own["points"]).sum() / own["points"].sum()
         assert mean == pytest.approx(whole, abs=1e-12)
+
+
+def test_damage_to_retained_images_is_told_by_class_in_three_groups(study, tables):
+    table = tables("damage_to_retained")
+    part = study.part(OTHER, "retain/test")
+    points = table[(table["method"] == "spotter") & (table["measure"] == "accuracy")]
+    counts = points.groupby("near")["points"].sum()
+    assert counts["adversarial"] == counts["neighbors"] + counts["others"] == len(part)
+    assert counts["neighbors"] == pytest.approx(0.1 * len(part), abs=1)
+    forgotten = {study.dataset.class_names[c] for c in OTHER.forget}
+    assert not set(table["retained"].dropna()) & forgotten
+    for group, images in (
+        ("all", part.images),
+        ("adversarial", study.near(OTHER, "PGD toward", "retain/test").images),
+    ):
+        groups = ["neighbors", "others"] if group == "all" else [group]
+        own = points[points["near"].isin(groups)]
+        hits = (own["value"] * own["points"]).sum() / len(part)
+        seen = predict(study.model(OTHER, "spotter"), images).logits
+        assert hits == pytest.approx(accuracy(seen, part.labels))
+
+
+def test_head_attacks_are_the_batterys_with_both_controls(study):
+    methods = ["original", "spotter"]
+    table = to_frame(measurements.head_attacks(study, OTHER, methods))
+    assert table["method"].unique().tolist() == [*methods, "untrained"]
+    assert set(table["support"]) == {"own", "shuffled"}
+    smallest = min(int((study.part(OTHER, "forget/train").labels == c).sum()) for c in OTHER.forget)
+    assert set(table["shots"]) == {k for k in (1, 5, 10, 50) if k <= smallest}
+    own = len(HEAD_ATTACKS) * table["shots"].nunique()
+    assert len(table) == 3 * own * (4 + 3)  # three targets and an area; one target less if shuffled
+
+    def seen(*wheres):
+        sets = [study.part(OTHER, w) for w in wheres]
+        images, labels = (
+            torch.cat(v) for v in zip(*((s.images, s.labels) for s in sets), strict=True)
+        )
+        return Seen.of(predict(study.model(OTHER, "spotter"), images), labels)
+
+    outcomes = HeadBattery((CalibratedRow(),), shots=(5,), seeds=(0, 1, 2))(
+        study.model(OTHER, "spotter").head,
+        OTHER.forget,
+        pool=seen("forget/train"),
+        reference=seen("retain/train"),
+        validation=seen("forget/validation", "retain/validation"),
+        targets={w: seen(w) for w in ("forget/test", "retain/test")},
+    )
+    line = {"method": "spotter", "attack": "pra_calibrated", "shots": 5, "support": "own"}
+    for where in ("forget/test", "retain/test", "forget/train"):
+        mean = outcomes[0].accuracy[where].mean().item()
+        found = value(table, measure="relearned", split=where, **line)
+        assert found == pytest.approx(mean, abs=0.02)  # batches differ, so rounding does
+    mean = outcomes[0].auroc.mean().item()
+    assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
+
+
+def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):
+    methods = ["spotter"]
+    sweep = to_frame(measurements.layer_sweep(study, OTHER, methods))
+    assert sweep["stage"].unique().tolist() == ["body.0", "body.3", "body.7"]
+    heads = to_frame(measurements.head_attacks(study, OTHER, methods))
+    # the last stage is the layer before its ReLU: the same knowledge, not the same numbers
+    at = {"attack": "lda", "shots": 5, "support": "own", "split": "forget/test"}
+    at |= {"method": "spotter", "measure": "relearned"}
+    last, seen = value(sweep, stage="body.7", **at), value(heads, **at)
+    assert last == pytest.approx(seen, abs=0.15)
+    assert set(sweep["method"]) == {"spotter", "untrained"}
+    assert sweep["value"].between(0.0, 1.0).all()
+
+
+def test_training_attacks_have_rows_of_every_model_and_the_same_images(study):
+    methods = ["original", "neggrad"]
+    table = to_frame(measurements.training_attacks(study, OTHER, methods))
+    assert table["method"].unique().tolist() == [*methods, "untrained"]
+    attacks = {"fine_tuning", "retain_only", "batch_norm", "noise", "int8"}
+    reached = table[(table["measure"] == "relearned") & (table["split"] == "forget/test")]
+    assert set(reached["attack"]) == attacks
+    assert len(reached) == 3 * (3 + 3)
+    curve = table[(table["measure"] == "relearning_curve") & (table["method"] == "neggrad")]
+    start = curve[curve["step"] == 0]["value"].unique()
+    logits = predict(study.model(OTHER, "neggrad"), study.part(OTHER, "forget/test").images).logits
+    assert start.tolist() == [accuracy(logits, study.part(OTHER, "forget/test").labels)]
+    area = table[(table["measure"] == "relearning_area") & (table["method"] == "original")]
+    assert len(area) == 3
+    assert area["value"].between(0.8, 1.0).all()
+
+
+def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):
+    like = likeness(study, OTHER)
+    features = study.predictions(OTHER, "original", "retain/test").features.tolist()
+    own = study.predictions(OTHER, "original", "forget/train").features.double()
+    labels = study.part(OTHER, "forget/train").labels
+    means = [own[labels == c].mean(dim=0).tolist() for c in OTHER.forget]
+
+    def cosine(a, b):
+        dot = sum(x * y for x, y in zip(a, b, strict=True))
+        return dot / math.hypot(*a) / math.hypot(*b)
+
+    expected = [max(cosine(row, mean) for mean in means) for row in features]
+    assert like.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_original_is_not_damaged_and_its_crossing_is_of_the_pushed_images(study, tables):
+    table = tables("damage_to_retained")
+    own = table[(table["method"] == "original") & (table["measure"] == "conditional_shift")]
+    assert own["value"].abs().max() < 1e-12
+    near = study.near(OTHER, "PGD toward", "retain/test")
+    taken = torch.isin(near.logits.argmax(dim=1), torch.tensor(OTHER.forget)).double().mean().item()
+    assert value(table, method="original", measure="crossing") == pytest.approx(taken)
 
 
 # --- relearning and dispersion --------------------------------------------------------------------

@@ -12,11 +12,13 @@ from spotter_core.neighborhoods import (
     BoundaryNeighborhood,
     GaussianNeighborhood,
     UniformNeighborhood,
+    across,
     assert_ball,
     image_gradient,
     runner_up,
 )
 from spotter_core.published import PublishedNeighborhood
+from spotter_core.training import predict
 
 FORGET = [1]
 EVERY = [
@@ -185,7 +187,27 @@ def test_runner_up_is_never_a_forget_class(model, samples):
         runner_up(model, samples.images, range(4))
 
 
+def test_across_the_boundary_lies_the_likeliest_class_of_the_other_side(model, samples):
+    found = across(model, samples.images, samples.labels, [0, 2]).tolist()
+    logits = predict(model, samples.images).logits.tolist()
+    for target, label, row in zip(found, samples.labels.tolist(), logits, strict=True):
+        other_side = (1, 3) if label in (0, 2) else (0, 2)
+        assert target == max(other_side, key=lambda c: row[c])
+
+
 # --- PGD ------------------------------------------------------------------------------------------
+
+
+def test_a_retained_sample_is_pushed_towards_the_forget_class(digits_model, digits_split):
+    images, labels = digits_split.retain.test.pixels(), digits_split.retain.test.labels
+    classes = digits_split.forget_classes
+    push = BoundaryNeighborhood(epsilon=0.1, step=0.03, steps=3)
+    near = push(digits_model, images, labels, classes, generator=seeded())
+    before, after = (digits_model(x).softmax(dim=1)[:, 3].detach() for x in (images, near))
+    assert (after > before).double().mean() > 0.95
+    assert (digits_model(near).argmax(dim=1) == 3).sum() > (
+        digits_model(images).argmax(1) == 3
+    ).sum()
 
 
 def test_toward_raises_the_runner_up_and_away_lowers_it(digits_model, digits_split):

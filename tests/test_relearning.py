@@ -1,0 +1,204 @@
+"""Attacks that train: what they read, what they choose, what they leave as it was."""
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator
+
+from spotter_core.data import ImageSet
+from spotter_core.metrics import accuracy
+from spotter_core.models import build_model
+from spotter_core.relearning import (
+    FREE,
+    OWN_FORGET,
+    OWN_RETAIN,
+    Curve,
+    FineTuning,
+    Held,
+    in_eight_bits,
+    with_noise,
+    with_statistics_of,
+)
+from spotter_core.training import predict
+
+
+def seeded(seed=0):
+    return Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def hidden(known):
+    """A network that knows class 1 and never says so: its row of the head is pushed down."""
+    model = copy.deepcopy(known)
+    with torch.no_grad():
+        model.head.bias[1] -= 6.0
+    model.zero_grad(set_to_none=True)
+    return model
+
+
+@pytest.fixture
+def held(samples):
+    def take(wanted, part):
+        index = wanted.nonzero().flatten()
+        return samples.subset(index[part::2])
+
+    own, rest = samples.labels == 1, samples.labels != 1
+    return Held(take(own, 0).subset(slice(4)), take(rest, 0), take(own, 1), take(rest, 1))
+
+
+QUICK = FineTuning(steps=(1, 10, 100), learning_rates=(0.0001, 0.02), batch_size=8, allowed=0.1)
+
+
+def test_a_few_images_bring_a_hidden_class_back(hidden, held, unchanged):
+    with unchanged(hidden):
+        found = QUICK(hidden, held, {"forget": held.forget, "retain": held.retain})
+    assert found.accuracy["forget"] > 0.4
+    assert found.accuracy["retain"] > 0.8
+    assert (found.learning_rate, found.steps) == (0.02, found.steps)
+    assert found.steps > 1
+    slow, fast = found.curves
+    assert slow.accuracy["forget"] == [0.0] * 4
+    assert fast.accuracy["forget"][0] == 0.0
+    assert [len(curve.steps) for curve in found.curves] == [4, 4]
+
+
+def test_without_forget_images_none_is_trained_on(hidden, held, monkeypatch):
+    seen = []
+    pixels = ImageSet.pixels
+
+    def watched(self, index=None):
+        if index is not None:
+            seen.extend(self.labels[index].tolist())
+        return pixels(self, index) if index is not None else pixels(self)
+
+    monkeypatch.setattr(ImageSet, "pixels", watched)
+    found = QUICK(hidden, replace(held, support=None), {"forget": held.forget})
+    assert set(seen) == {0, 2, 3}
+    assert found.accuracy["forget"] < 0.5
+
+
+def test_equal_seeds_give_equal_curves_and_others_other_ones(hidden, held):
+    one, two, other = (
+        QUICK(hidden, held, {"forget": held.forget}, seed=s).curves for s in (3, 3, 4)
+    )
+    assert one == two
+    assert one != other
+
+
+def test_the_attacker_stops_where_his_own_images_say_and_pays_no_more_than_allowed(hidden, held):
+    for allowed in (0.0, 0.2):
+        attack = replace(QUICK, allowed=allowed)
+        found = attack(hidden, held, {"forget": held.forget})
+        tried = [
+            (curve.accuracy[OWN_FORGET][i], curve.learning_rate, curve.steps[i])
+            for curve in found.curves
+            for i in range(4)
+            if curve.accuracy[OWN_RETAIN][0] - curve.accuracy[OWN_RETAIN][i] <= allowed + 1e-9
+        ]
+        most = max(forget for forget, *_ in tried)
+        assert (most, found.learning_rate, found.steps) in tried
+    ruinous = replace(QUICK, learning_rates=(1e30,), allowed=0.0)
+    found = ruinous(hidden, held, {"forget": held.forget})
+    assert (found.steps, found.accuracy["forget"]) == (0, 0.0)
+
+
+def test_a_curve_starts_at_the_network_as_it_was_found(hidden, held):
+    curve = QUICK.curve(hidden, held, {"retain": held.retain}, 0.001, 0)
+    logits = predict(hidden, held.retain.images).logits
+    assert curve.accuracy["retain"][0] == accuracy(logits, held.retain.labels)
+
+
+def test_steps_to_and_area_by_hand():
+    curve = Curve(0.1, (0, 1, 3), {"a": [0.0, 0.4, 0.8], "b": [1.0, 1.0, 1.0]})
+    assert curve.steps_to(0.4, "a") == 1
+    assert curve.steps_to(0.5, "a") == 3
+    assert curve.steps_to(0.9, "a") == math.inf
+    # log 1, log 2, log 4: two equal widths
+    assert curve.area("a") == pytest.approx((0.2 + 0.6) / 2)
+    assert curve.area("b") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"steps": (3, 1)}, "steps must grow"),
+        ({"steps": ()}, "min"),
+        ({"allowed": 2.0}, "allowed"),
+        ({"learning_rates": (0.0,)}, "learning_rates"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, named):
+    with pytest.raises(ValueError, match=named):
+        FineTuning(**settings)
+
+
+# --- for free -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    model = build_model(
+        "resnet18", num_classes=4, width=2, input_shape=(3, 8, 8), generator=seeded(1)
+    )
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    images = torch.rand(40, 3, 8, 8, generator=seeded(2))
+    return ImageSet(images, torch.arange(40) % 4)
+
+
+def test_statistics_are_the_mean_over_batches_of_the_images(resnet, pictures, unchanged):
+    with unchanged(resnet):
+        fresh = with_statistics_of(resnet, pictures, batch_size=20)
+    norm = fresh.backbone.stem[1]
+    assert not fresh.training
+    assert norm.momentum == resnet.backbone.stem[1].momentum
+    pixels = (pictures.images - resnet.mean.view(-1, 1, 1)) / resnet.std.view(-1, 1, 1)
+    seen = resnet.backbone.stem[0](pixels).detach()
+    means = [part.mean(dim=(0, 2, 3)) for part in seen.split(20)]
+    variances = [part.var(dim=(0, 2, 3)) for part in seen.split(20)]
+    torch.testing.assert_close(norm.running_mean, sum(means) / 2)
+    torch.testing.assert_close(norm.running_var, sum(variances) / 2)
+
+
+def test_without_batch_norm_nothing_is_estimated(known, samples):
+    copied = with_statistics_of(known, samples).state_dict()
+    assert all(torch.equal(copied[key], value) for key, value in known.state_dict().items())
+
+
+def test_noise_is_a_share_of_every_tensors_deviation(resnet, unchanged):
+    with unchanged(resnet):
+        noisy = with_noise(resnet, 0.1, seeded())
+    largest = max(resnet.named_parameters(), key=lambda pair: pair[1].numel())
+    name, before = largest
+    moved = dict(noisy.named_parameters())[name] - before
+    assert (moved.std() / before.std()).item() == pytest.approx(0.1, rel=0.05)
+    again = with_noise(resnet, 0.1, seeded())
+    assert all(map(torch.equal, noisy.parameters(), again.parameters()))
+
+
+def test_eight_bits_round_every_matrix_to_its_levels(resnet, unchanged):
+    with unchanged(resnet):
+        rounded = in_eight_bits(resnet)
+    for before, after in zip(resnet.parameters(), rounded.parameters(), strict=True):
+        if before.ndim == 1:
+            assert torch.equal(before, after)
+            continue
+        for old, new in zip(before.flatten(1), after.flatten(1), strict=True):
+            step = old.abs().max() / 127
+            assert ((old - new).abs() <= step / 2 + 1e-7).all()
+            levels = new / step
+            assert (levels - levels.round()).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_is_free_returns_a_copy_that_still_answers(name, resnet, pictures, unchanged):
+    with unchanged(resnet):
+        changed = FREE[name](resnet, pictures, 0)
+    assert predict(changed, pictures.images).logits.isfinite().all()
