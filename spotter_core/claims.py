@@ -38,6 +38,8 @@ COLUMNS = {
     "pra_scaled": "PRA % (row scaled)",
     "cosine": "mean cosine",
 }
+DIGITS = {"ou": 4, "cosine": 3}
+"""Decimals of those that have other than one; OU's as in the published table."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def main_table(frame: pd.DataFrame) -> pd.DataFrame:
             own = cells.loc[method]
             line: dict[str, str | None] = {"method": method, "reads": block}
             for key, title in COLUMNS.items():
-                line[title] = mean_and_spread(own[key], 3 if key in ("ou", "cosine") else 1)
+                line[title] = mean_and_spread(own[key], DIGITS.get(key, 1))
             lines.append(line | {"note": state(own) or None})
     table = pd.DataFrame(lines)
     return table if table["note"].notna().any() else table.drop(columns="note")

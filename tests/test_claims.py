@@ -166,7 +166,7 @@ def test_the_main_table_has_mean_and_spread_over_cells_block_by_block():
     assert line["reads"] == "forget only"
     # the spread of a sample of four: the half difference times sqrt(4/3)
     assert line["retain acc. %"] == f"85.0 ± {5 * math.sqrt(4 / 3):.1f}"
-    assert line["OU@ε"] == f"0.150 ± {0.05 * math.sqrt(4 / 3):.3f}"
+    assert line["OU@ε"] == f"0.1500 ± {0.05 * math.sqrt(4 / 3):.4f}"
     assert line["forget acc. %"] == "0.0 ± 0.0"
     assert line["PRA % (k=5)"] == "37.5 ± 0.0"
     assert line["mean cosine"] == "0.250 ± 0.000"
@@ -180,7 +180,7 @@ def first_cell(rows):
 def test_one_cell_has_neither_spread_nor_interval_and_says_so():
     frame = first_cell(rows_of(GOOD | {"delete": {"diverged": True}}))
     table = main_table(frame).set_index("method")
-    assert table["OU@ε"].tolist()[:-1] == ["0.600", "0.200", "0.400", "0.016", "0.900", "0.500"]
+    assert table["OU@ε"].tolist()[:-1] == ["0.6000", "0.2000", "0.4000", "0.0160", "0.9000", "0.5000"]
     assert pd.isna(table["OU@ε"].iloc[-1])
     assert "±" not in to_markdown(table)
     assert table.loc["delete", "note"] == "diverged"
@@ -199,7 +199,7 @@ LOST = {"diverged": [True, False, False, True]}
 def test_a_method_that_diverged_is_averaged_over_the_other_cells_and_the_table_says_so():
     frame = frame_of(neggrad=LOST | {"ou": [9.0, 0.1, 0.3, 9.0], "retain": [9.0, 0.8, 0.9, 9.0]})
     table = main_table(frame).set_index("method")
-    assert table.loc["neggrad", "OU@ε"] == f"0.200 ± {0.1 * math.sqrt(2):.3f}"
+    assert table.loc["neggrad", "OU@ε"] == f"0.2000 ± {0.1 * math.sqrt(2):.4f}"
     assert table.loc["neggrad", "retain acc. %"] == f"85.0 ± {5 * math.sqrt(2):.1f}"
     assert table.loc["neggrad", "note"] == "diverged in 2 of 4 cells"
     assert table["note"].notna().sum() == 1
@@ -210,7 +210,7 @@ def test_a_method_that_diverged_is_averaged_over_the_other_cells_and_the_table_s
 def test_what_is_left_in_one_cell_only_has_no_spread():
     table = main_table(frame_of(neggrad={"diverged": [True, True, True, False]}))
     line = table.set_index("method").loc["neggrad"]
-    assert line["OU@ε"] == "0.400"
+    assert line["OU@ε"] == "0.4000"
     assert line["note"] == "diverged in 3 of 4 cells"
 
 
