@@ -87,6 +87,21 @@ def model_of(study: Study, cell: Cell, method: str) -> Classifier:
     return study.blank if method == UNTRAINED else study.model(cell, method)
 
 
+def row_of(
+    study: Study,
+    cell: Cell,
+    method: str,
+    where: str,
+    measure: str,
+    value: float,
+    unit: str,
+    **at: object,
+) -> Row:
+    """Return a row of a method's model, or of the untrained control, which nothing made."""
+    made_by = "original" if method == UNTRAINED else method
+    return replace(study.row(cell, made_by, where, measure, value, unit, **at), method=method)
+
+
 def predictions_of(study: Study, cell: Cell, method: str) -> dict[str, Seen]:
     """Return a model's predictions on all parts that an attacker may touch, with their labels."""
     found = {}
@@ -132,7 +147,7 @@ def rows_of(
     outcomes: Sequence[Outcome], study: Study, cell: Cell, method: str, **more: object
 ) -> list[Row]:
     """Return the means over draws, by attack, k and target; ``more`` goes into every row."""
-    made_by, rows = ("original" if method == UNTRAINED else method), []
+    rows = []
     for outcome in outcomes:
         means = {(where, "relearned"): v.mean().item() for where, v in outcome.accuracy.items()}
         means["forget/test", "auroc"] = outcome.auroc.mean().item()
@@ -142,6 +157,5 @@ def rows_of(
                 continue  # nothing is left of the pool
             if where == "forget/train" and more.get("support") == "shuffled":
                 continue  # its pool is not of forget training images
-            row = study.row(cell, made_by, where, measure, value, "fraction", **at)
-            rows.append(replace(row, method=method))
+            rows.append(row_of(study, cell, method, where, measure, value, "fraction", **at))
     return rows

@@ -5,13 +5,13 @@ Layer 8.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 import torch
 
 from spotter_core.attacks import draw_support
 from spotter_core.data import ImageSet
-from spotter_core.measurements.battery import UNTRAINED, model_of
+from spotter_core.measurements.battery import UNTRAINED, model_of, row_of
 from spotter_core.profiles import Cell
 from spotter_core.relearning import FREE, Curve, FineTuning, Held, share_right
 from spotter_core.results import Row
@@ -36,14 +36,15 @@ def training_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[R
     attack, rows = FineTuning(), []
     parts = {
         where: some_of(study.part(cell, where), where)
-        for where in ("forget/train", "retain/train", "forget/validation", "retain/validation")
+        for where in ("retain/train", "forget/validation", "retain/validation")
     }
+    supports = {shots: drawn(study.part(cell, "forget/train"), cell, shots) for shots in SHOTS}
     targets = {w: some_of(study.part(cell, w), w) for w in ("forget/test", "retain/test")}
     for method in [*methods, UNTRAINED]:
         model = model_of(study, cell, method)
-        for shots in SHOTS:
+        for shots, support in supports.items():
             held = Held(
-                drawn(study.part(cell, "forget/train"), cell, shots),
+                support,
                 parts["retain/train"],
                 parts["forget/validation"],
                 parts["retain/validation"],
@@ -81,30 +82,27 @@ def drawn(pool: ImageSet, cell: Cell, shots: int) -> ImageSet | None:
 
 
 def rows_of(
-    study: Study, cell: Cell, method: str, reached: dict[str, float], at: dict[str, object]
+    study: Study, cell: Cell, method: str, reached: dict[str, float], at: dict[str, Any]
 ) -> list[Row]:
     """Return a row of every target."""
-    made_by = "original" if method == UNTRAINED else method
-    rows = [
-        study.row(cell, made_by, where, "relearned", value, "fraction", **at)
+    return [
+        row_of(study, cell, method, where, "relearned", value, "fraction", **at)
         for where, value in reached.items()
     ]
-    return [replace(row, method=method) for row in rows]
 
 
 def curve_rows(
-    study: Study, cell: Cell, method: str, curve: Curve, at: dict[str, object]
+    study: Study, cell: Cell, method: str, curve: Curve, at: dict[str, Any]
 ) -> list[Row]:
     """Return the accuracy at every step, the steps to one half, and the area."""
-    made_by, where = ("original" if method == UNTRAINED else method), "forget/test"
+    where = "forget/test"
+    key = study, cell, method, where
     rows = [
-        study.row(cell, made_by, where, "relearning_curve", value, "fraction", step=step, **at)
+        row_of(*key, "relearning_curve", value, "fraction", step=step, **at)
         for step, value in zip(curve.steps, curve.accuracy[where], strict=True)
     ]
     half = curve.steps_to(0.5, where)
     if math.isfinite(half):
-        rows.append(study.row(cell, made_by, where, "steps_to_half", half, "steps", **at))
-    rows.append(
-        study.row(cell, made_by, where, "relearning_area", curve.area(where), "fraction", **at)
-    )
-    return [replace(row, method=method) for row in rows]
+        rows.append(row_of(*key, "steps_to_half", half, "steps", **at))
+    rows.append(row_of(*key, "relearning_area", curve.area(where), "fraction", **at))
+    return rows
