@@ -27,7 +27,7 @@ LAYERS = [
         "execute",
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
-    ["neighborhoods", "training", "metrics", "toy", "comparison"],
+    ["neighborhoods", "training", "metrics", "toy", "comparison", "equivalence"],
     ["methods", "attacks", "slices", "stages", "embedding", "published"],
     ["settings", "relearning"],
     ["workshop", "documented"],
@@ -90,6 +90,7 @@ LIGHT = [
     "claims",
     "cells",
     "comparison",
+    "equivalence",
     "plots",
     "plots.toy",
 ]
