@@ -42,6 +42,7 @@ INSIDE = {
         ["_descent", "_gradients"],
         ["_base"],
         [
+            "adversarial_probe",
             "bad_teacher",
             "boundary_expand",
             "boundary_shrink",
