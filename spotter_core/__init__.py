@@ -22,7 +22,7 @@ The layers, bottom to top; a file imports only from layers below its own:
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.
 8. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
-9. ``plots`` -- pictures drawn from numbers.
+9. ``plots`` ``search`` -- pictures drawn from numbers; the search for a better objective.
 10. ``notebooks`` -- how a notebook starts, and what it leaves.
 
 Importing this package imports nothing else.

@@ -50,7 +50,8 @@ def relearned(frame: pd.DataFrame, split: str = "forget/test") -> pd.DataFrame:
     columns = ["attack", "shots"]
     if "stage" in rows and rows["stage"].notna().any():
         columns = ["stage", *columns]
-    return rows.pivot_table("value", ["method", *CELL], columns, sort=False)
+    whole = rows.astype({"shots": int})
+    return whole.pivot_table("value", ["method", *CELL], columns, sort=False)
 
 
 @dataclass(frozen=True)

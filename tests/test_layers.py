@@ -33,7 +33,7 @@ LAYERS = [
     ["workshop", "documented"],
     ["study"],
     ["measurements", "tuning", "claims"],
-    ["plots"],
+    ["plots", "search"],
     ["notebooks"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
