@@ -16,19 +16,17 @@ sound as well: a training that went wrong does not tell what ignorance looks lik
 
 import argparse
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from spotter_core.attacks import HEAD_ATTACKS, Seen
 from spotter_core.attacks.battery import HeadBattery
-from spotter_core.equivalence import relearned, verdicts
+from spotter_core.equivalence import Scored, compared, in_markdown, regained_table
 from spotter_core.files import project_root, settings_hash, write_text_atomically
 from spotter_core.measurements.battery import FEATURE_ATTACKS
 from spotter_core.methods import ForgetOnlyMethod, unlearn
@@ -36,16 +34,14 @@ from spotter_core.methods.adversarial_probe import AdversarialProbe
 from spotter_core.metrics import accuracy, conditional_shift, mean_cosine_similarity
 from spotter_core.models import Classifier
 from spotter_core.profiles import Cell, Profile
-from spotter_core.results import Row, save_rows, to_frame
+from spotter_core.results import Row, load_rows, save_rows
 from spotter_core.runtime import describe_run, seeded_generator
 from spotter_core.scores import ORACLE
 from spotter_core.settings import build_neighborhood
 from spotter_core.stages import stage_features
 from spotter_core.study import Study
 from spotter_core.training import predict
-from spotter_core.tuning import FORGET_AT_MOST, RETAIN_LOSS_AT_MOST
 
-Scored = Literal["validation", "test"]
 GRID = {"probe": (0.3, 0.5, 0.7), "mixture": (0.3, 0.5, 1.0)}
 WITHOUT: dict[str, dict[str, float]] = {
     "probe": {"probe": 0.0},
@@ -61,7 +57,6 @@ ORACLES = 12
 """Trained for each set of forget classes."""
 DRAWS = 10
 SHOTS = (1, 5, 10, 50)
-TOLERANCE = 1e-9
 
 
 def configured(profile: Profile, **settings: Any) -> ForgetOnlyMethod:
@@ -206,76 +201,10 @@ def of_methods(
     return rows
 
 
-def compared(rows: Sequence[Row], scored: Scored) -> pd.DataFrame:
-    """Return a line for each method, the nearest to the oracles first, with all that it must meet.
-
-    ``largest``, ``mean``, ``where``, ``allowed`` and ``equivalent`` are those of
-    :func:`~spotter_core.equivalence.verdicts`, ``stages`` and ``stages_allowed`` the same at the
-    worst stage; ``passes`` is the whole of the definition. ``oracles`` counts those that were used.
-    """
-    frame = to_frame(rows)
-    split = f"forget/{scored}"
-    runs = frame[frame["split"] == "retain/validation"]
-    runs = runs[(runs["method"] == ORACLE) & (runs["measure"] == "retain_loss")]
-    sound = runs[runs["value"] <= RETAIN_LOSS_AT_MOST + TOLERANCE]
-    sound = pd.MultiIndex.from_frame(sound[["forget", "seed"]])
-    stage = frame["stage"] if "stage" in frame else pd.Series(np.nan, frame.index)
-    by_part = []
-    for part in (frame[stage.isna()], frame[stage.notna()]):
-        if len(part):
-            whole = relearned(part, split)
-            oracles = whole.loc[ORACLE]
-            by_part.append(verdicts(whole, oracles[oracles.index.isin(sound)]))
-    table = by_part[0]
-    stages = by_part[-1] if len(by_part) > 1 else table.iloc[:0]
-
-    def mean(measure: str, of: str) -> pd.Series:
-        chosen = frame[(frame["measure"] == measure) & (frame["split"] == of)]
-        return chosen.groupby("method", sort=False)["value"].mean().reindex(table.index)
-
-    table = table.assign(
-        stages=stages["largest"].reindex(table.index),
-        stages_allowed=stages["allowed"].reindex(table.index),
-        forget=mean("accuracy", split),
-        retain_loss=mean("retain_loss", f"retain/{scored}"),
-        shift=mean("conditional_shift", split),
-        cosine=mean("mean_cosine", split),
-        oracles=len(sound),
-    )
-    good = table["forget"] <= FORGET_AT_MOST + TOLERANCE
-    good &= table["retain_loss"] <= RETAIN_LOSS_AT_MOST + TOLERANCE
-    good &= table["shift"] <= table.loc["spotter", "shift"] + TOLERANCE
-    return table.assign(eligible=good, passes=good & table["equivalent"])
-
-
 def chosen(table: pd.DataFrame, known: Mapping[str, Any]) -> str:
     """Return the candidate that the rule takes; of none that is eligible the nearest."""
     own = table[table.index.isin(list(known))]
     return str(own.sort_values(["eligible", "largest"], ascending=[False, True]).index[0])
-
-
-def regained_table(rows: Sequence[Row], scored: Scored) -> pd.DataFrame:
-    """Return percent regained at the head, mean over cells: a line for each attack and k."""
-    frame = to_frame(rows)
-    at_head = frame["stage"].isna() if "stage" in frame else slice(None)
-    whole = relearned(frame[at_head], f"forget/{scored}")
-    return (100 * whole.groupby("method", sort=False).mean()).T
-
-
-def in_markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown, numbers short."""
-
-    def short(value: object) -> str:
-        if isinstance(value, float):
-            return "–" if math.isnan(value) else f"{value:.4g}"
-        return {"True": "yes", "False": "no"}.get(str(value), str(value))
-
-    head = [" ", *(" ".join(map(str, c)) if isinstance(c, tuple) else str(c) for c in table)]
-    lines = [head, ["---"] * len(head)]
-    for name, *values in table.itertuples():
-        first = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-        lines.append([first, *map(short, values)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def search(profile: str, root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -297,22 +226,31 @@ def search(profile: str, root: Path | None = None) -> tuple[pd.DataFrame, pd.Dat
     cells = study.profile.cells
     final = of_oracles(study, cells, "test") + of_methods(study, cells, report, "test")
     save_rows(folder / "beyond_test.json", final, about=about | {"chosen": best})
-    told = compared(final, "test")
-    parts = {
-        "Candidates, validation images of the tuning cells": tried,
-        "Regained there, %": regained_table(rows, "validation"),
-        f"Chosen: {best}. Test images of the reported cells": told,
-        "Regained there, percent": regained_table(final, "test"),
-    }
+    return report_on(folder)
+
+
+def report_on(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write and print the tables from the rows in a folder, and return the first of either kind."""
+    parts, verdict = {}, []
+    heads = {"validation": "All candidates, tuning cells", "test": "Chosen, reported cells"}
+    for scored in ("validation", "test"):
+        rows = load_rows(folder / f"beyond_{scored}.json")
+        verdict.append(compared(rows, scored))
+        parts[f"{heads[scored]}, {scored} images: distances from the oracles"] = verdict[-1]
+        parts[f"{heads[scored]}, {scored} images: percent regained"] = regained_table(rows, scored)
     text = "\n".join(f"### {title}\n\n{in_markdown(table)}" for title, table in parts.items())
     write_text_atomically(folder / "beyond_spotter.md", text)
     print(text)
-    return tried, told
+    return verdict[0], verdict[1]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m spotter_core.search", description="Search.")
     parser.add_argument("profile")
     parser.add_argument("--run", type=Path, help="run folder; default runs/<profile>")
+    parser.add_argument("--redraw", action="store_true", help="tables from the rows that are there")
     given = parser.parse_args()
-    search(given.profile, given.run)
+    if given.redraw:
+        report_on(project_root() / "figures" / given.profile)
+    else:
+        search(given.profile, given.run)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from spotter_core import search
+from spotter_core import equivalence, search
 from spotter_core.attacks import Seen
 from spotter_core.profiles import Cell, load_profile
 from spotter_core.results import Row
@@ -90,7 +90,7 @@ LEVELS = {"retrain": [0.45, 0.5, 0.55, 0.0, 0.48, 0.52, 0.47, 0.53], "spotter": 
 
 
 def test_a_method_passes_if_it_is_near_sound_and_shifts_no_more_than_spotter():
-    table = search.compared(rows_of(LEVELS), "test")
+    table = equivalence.compared(rows_of(LEVELS), "test")
     assert table.index.tolist() == ["near", "spotter"]
     assert table["passes"].tolist() == [True, False]
     assert table["oracles"].tolist() == [7, 7]  # the one that lost half of its accuracy is left out
@@ -100,10 +100,10 @@ def test_a_method_passes_if_it_is_near_sound_and_shifts_no_more_than_spotter():
 @pytest.mark.parametrize("fault", [{"retain_loss": 0.02}, {"shift": 0.02}, {"forget": 0.02}])
 def test_what_is_near_but_damaged_does_not_pass(fault):
     others = {name: level for name, level in LEVELS.items() if name != "near"}
-    table = search.compared(rows_of(others) + rows_of({"near": 0.5}, **fault), "test")
+    table = equivalence.compared(rows_of(others) + rows_of({"near": 0.5}, **fault), "test")
     assert table.loc["near", "equivalent"]
     assert not table.loc["near", "passes"]
-    assert np.isnan(search.compared(rows_of(LEVELS, stage=False), "test")["stages"]).all()
+    assert np.isnan(equivalence.compared(rows_of(LEVELS, stage=False), "test")["stages"]).all()
 
 
 def test_the_rule_takes_the_nearest_of_those_that_may_be_taken():
@@ -116,12 +116,12 @@ def test_the_rule_takes_the_nearest_of_those_that_may_be_taken():
 
 
 def test_tables_are_written_in_markdown():
-    table = search.regained_table(rows_of(LEVELS), "test")
-    text = search.in_markdown(table)
+    table = equivalence.regained_table(rows_of(LEVELS), "test")
+    text = equivalence.in_markdown(table)
     assert text.splitlines()[0] == "|   | retrain | spotter | near |"
     assert "| pra 1 |" in text
     odd = pd.DataFrame({"a": [True, np.nan]}, index=["x", "y"], dtype=object)
-    assert search.in_markdown(odd).splitlines()[2:] == ["| x | yes |", "| y | – |"]
+    assert equivalence.in_markdown(odd).splitlines()[2:] == ["| x | yes |", "| y | – |"]
 
 
 @pytest.mark.slow
