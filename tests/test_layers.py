@@ -60,7 +60,7 @@ INSIDE = {
     "attacks": [
         ["detection", "prototype"],
         ["battery", "class_means", "probe", "rows"],
-        ["neighbors"],
+        ["all_means", "neighbors"],
     ],
     "measurements": [
         [

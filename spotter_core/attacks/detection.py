@@ -73,11 +73,33 @@ class Reference:
         return torch.stack([features[labels == c].mean(dim=0) for c in self.classes])
 
     @cached_property
+    def center(self) -> Tensor:
+        """``(D,)`` mean of the class means."""
+        return self.means.mean(dim=0)
+
+    @cached_property
     def scatter(self) -> Tensor:
         """``(D, D)`` covariance around the class means."""
         features, labels = self.seen.features, self.seen.labels
         apart = features - self.means[torch.searchsorted(self.classes, labels)]
         return apart.T @ apart / len(apart)
+
+    def inverse(self, shrinkage: float) -> Tensor:
+        """Return the ``(D, D)`` inverse of the scatter, shrunk toward equal variances.
+
+        Args:
+            shrinkage: In (0, 1].
+        """
+        if shrinkage not in self._inverses:
+            size = self.scatter.diagonal().mean().clamp_min(1e-12)
+            eye = torch.eye(len(self.scatter), dtype=size.dtype, device=size.device)
+            shrunk = (1 - shrinkage) * self.scatter + shrinkage * size * eye
+            self._inverses[shrinkage] = torch.linalg.inv(shrunk)
+        return self._inverses[shrinkage]
+
+    @cached_property
+    def _inverses(self) -> dict[float, Tensor]:
+        return {}
 
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:
@@ -172,6 +194,8 @@ class HeadAttack(ABC):
     name: ClassVar[str]
     calibrated: ClassVar[bool] = True
     """Whether the threshold is chosen; else it is 0, as where a row competes in the head."""
+    needs_images: ClassVar[bool] = True
+    """Whether it looks at the attacker's samples of the class at all."""
 
     @abstractmethod
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
