@@ -13,9 +13,9 @@ The layers, bottom to top; a file imports only from layers below its own:
    attacks regain beside the oracles.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` -- what "near" means; fitting;
    OU@epsilon and friends; a study in the plane; the published numbers beside ours.
-4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` -- how a class is
-   unlearned, how it is brought back; planes and maps to be looked at; what a network makes of
-   images on the way; the published code's perturbation.
+4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen`` -- how
+   a class is unlearned, how it is brought back; planes and maps to be looked at; what a network
+   makes of images on the way; the published code's perturbation; a class new to every network.
 5. ``settings`` ``relearning`` -- what the words of a profile mean; attacks that train.
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.

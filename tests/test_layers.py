@@ -28,7 +28,7 @@ LAYERS = [
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
     ["neighborhoods", "training", "metrics", "toy", "comparison"],
-    ["methods", "attacks", "slices", "stages", "embedding", "published"],
+    ["methods", "attacks", "slices", "stages", "embedding", "published", "never_seen"],
     ["settings", "relearning"],
     ["workshop", "documented"],
     ["study"],
