@@ -146,6 +146,24 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def resampled_means(
+    values: Sequence[Sequence[float]] | np.ndarray, *, draws: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """Return ``(draws, columns)`` means over resampled rows, all columns by the same rows.
+
+    Args:
+        values: ``(rows, columns)``, such as images and attacks.
+        draws: Number of resamples.
+        seed: Equal seeds give equal resamples.
+    """
+    array = np.asarray(values, dtype=float)
+    count = len(array)
+    even = np.full(count, 1.0 / count)
+    times = np.random.default_rng(seed).multinomial(count, even, size=draws)
+    means: np.ndarray = times @ array / count
+    return means
+
+
 def summarise(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return mean, spread and bootstrap interval of ``value`` in every group.
 

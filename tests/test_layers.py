@@ -27,7 +27,7 @@ LAYERS = [
         "execute",
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
-    ["neighborhoods", "training", "metrics", "toy", "comparison"],
+    ["neighborhoods", "training", "metrics", "toy", "comparison", "flags"],
     ["methods", "attacks", "slices", "stages", "embedding", "published", "never_seen"],
     ["settings", "relearning"],
     ["workshop", "documented"],
@@ -59,7 +59,7 @@ INSIDE = {
     ],
     "attacks": [
         ["detection", "prototype"],
-        ["battery", "class_means", "probe", "rows"],
+        ["battery", "class_means", "full_probe", "probe", "rows"],
         ["all_means", "neighbors"],
     ],
     "measurements": [
@@ -72,7 +72,7 @@ INSIDE = {
             "retained_damage",
         ],
         ["battery"],
-        ["training_attacks"],
+        ["layer_sweep", "training_attacks"],
     ],
     "plots": [
         ["style"],

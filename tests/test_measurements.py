@@ -151,7 +151,9 @@ def test_over_unlearning_is_measured_in_every_neighborhood(study, tables):
     splits = table.groupby("neighborhood")["split"].agg(set)
     assert splits["PGD toward"] == splits["published PGD"] == set(ON_FORGET)
     assert splits["uniform"] == set(ON_FORGET) - {"forget/train"}
-    assert len(table) == (3 + 3 + 2) * (len(MODELS) * len(PARTS) + 1)
+    # on test images every number has an interval over images, two rows more
+    numbers = len(MODELS) * len(PARTS)
+    assert len(table) == (3 + 3 + 2) * (numbers + 1) + 3 * 2 * numbers
     for model in MODELS:
         near = study.near(OTHER, "uniform", "forget/validation")
         seen = predict(study.model(OTHER, model), near.images).logits
@@ -219,15 +221,18 @@ def test_damage_to_retained_images_is_told_by_class_in_three_groups(study, table
         assert hits == pytest.approx(accuracy(seen, part.labels))
 
 
-def test_head_attacks_are_the_batterys_with_both_controls(study):
-    methods = ["original", "spotter"]
+def test_head_attacks_are_the_batterys_with_all_controls(study):
+    methods = ["original", "retrain", "spotter"]
     table = to_frame(measurements.head_attacks(study, OTHER, methods))
     assert table["method"].unique().tolist() == [*methods, "untrained"]
-    assert set(table["support"]) == {"own", "shuffled"}
+    assert set(table["support"]) == {"own", "shuffled", "never seen"}
     smallest = min(int((study.part(OTHER, "forget/train").labels == c).sum()) for c in OTHER.forget)
-    assert set(table["shots"]) == {k for k in (1, 5, 10, 50) if k <= smallest}
-    own = len(HEAD_ATTACKS) * table["shots"].nunique()
-    assert len(table) == 3 * own * (4 + 3)  # three targets and an area; one target less if shuffled
+    assert set(table["shots"].dropna()) == {k for k in (1, 5, 10, 50) if k <= smallest}
+    ks, every = table["shots"].nunique(), len(HEAD_ATTACKS)
+    with_images = sum(attack.needs_images for attack in HEAD_ATTACKS.values())
+    assert with_images == every - 1
+    # three targets and an area; one target less if shuffled; and a new head on two targets
+    assert len(table) == 4 * (ks * (2 * 4 * every + 3 * with_images) + 2) + 3 * 3 * ks * (every + 1)
 
     def seen(*wheres):
         sets = [study.part(OTHER, w) for w in wheres]
@@ -251,6 +256,18 @@ def test_head_attacks_are_the_batterys_with_both_controls(study):
         assert found == pytest.approx(mean, abs=0.02)  # batches differ, so rounding does
     mean = outcomes[0].auroc.mean().item()
     assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
+    own, oracle = (
+        value(table, measure="relearned", split="forget/test", **(line | {"method": m}))
+        for m in ("spotter", "retrain")
+    )
+    ends = [value(table, measure=f"excess{end}", **line) for end in ("_low", "", "_high")]
+    assert ends[1] == pytest.approx(own - oracle)
+    assert ends == sorted(ends)
+    worst = table[(table["measure"] == "relearned") & (table["split"] == "forget/test")]
+    worst = worst[(worst["shots"] == 5) & (worst["support"] == "own")]
+    worst = worst.groupby("method")["value"].max()
+    found = value(table, measure="excess", **(line | {"attack": "worst"}))
+    assert found == pytest.approx(worst["spotter"] - worst["retrain"])
 
 
 def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):

@@ -77,6 +77,6 @@ def closeness(features: Tensor, means: Tensor, inverse: Tensor | None = None) ->
 
 
 def distances(features: Tensor, means: Tensor, inverse: Tensor) -> Tensor:
-    """Return ``(N, M)`` squared Mahalanobis distances of ``(N, D)`` from ``(M, D)``."""
-    apart = features[:, None] - means
-    return torch.einsum("nmd,de,nme->nm", apart, inverse, apart)
+    """Return ``(N, M)`` Mahalanobis distances of ``(N, D)`` from ``(M, D)``."""
+    root = torch.linalg.cholesky(inverse)
+    return torch.cdist(features @ root, means @ root)

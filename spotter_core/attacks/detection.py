@@ -181,10 +181,15 @@ class Found:
         parts: dict[int, Tensor] = {i: self.grid[i][1](seen) for i in set(self.chosen.tolist())}
         return torch.stack([parts[i][draw] for draw, i in enumerate(self.chosen.tolist())])
 
-    def hits(self, seen: Seen) -> Tensor:
-        """Return ``(S, N)``, whether a sample is answered by its label."""
-        found = answers(self.margins(seen), seen.logits, self.forget_classes, self.thresholds)
-        return found == seen.labels
+    def hits(self, seen: Seen, margins: Tensor | None = None) -> Tensor:
+        """Return ``(S, N)``, whether a sample is answered by its label.
+
+        Args:
+            seen: The samples.
+            margins: Theirs, if known.
+        """
+        known = self.margins(seen) if margins is None else margins
+        return answers(known, seen.logits, self.forget_classes, self.thresholds) == seen.labels
 
 
 @dataclass(frozen=True)
@@ -275,7 +280,7 @@ def threshold_within(
     silent = retain.logits.index_fill(1, index, -torch.inf).argmax(dim=1) == retain.labels
     before = int((retain.logits.argmax(dim=1) == retain.labels).sum())
     spare = int(silent.sum()) - before + int((allowed + ROUNDING) * len(silent))
-    at_stake = margins.amax(dim=2)[:, silent].sort(dim=1, descending=True).values
+    at_stake = margins.amax(dim=2)[:, silent]
     if spare >= at_stake.shape[1]:
         return margins.new_full((len(margins),), -torch.inf)
-    return at_stake[:, spare]
+    return at_stake.topk(spare + 1, dim=1).values[:, spare]
