@@ -11,9 +11,9 @@ The layers, bottom to top; a file imports only from layers below its own:
 2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` -- what is trained, on what, by
    which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
    attacks regain beside the oracles.
-3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` -- what "near" means;
-   fitting; OU@epsilon and friends; a study in the plane; the published numbers beside ours; what a
-   reader must know before believing a number.
+3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table`` --
+   what "near" means; fitting; OU@epsilon and friends; a study in the plane; the published numbers
+   beside ours; what a reader must know before believing a number; every method's numbers.
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen`` -- how
    a class is unlearned, how it is brought back; planes and maps to be looked at; what a network
    makes of images on the way; the published code's perturbation; a class new to every network.

@@ -1,4 +1,4 @@
-"""Rows of attacks as they could have been measured: made up, for tests of what is read from them."""
+"""Rows of attacks as they could have been measured: made up, to test what is read from them."""
 
 import pandas as pd
 

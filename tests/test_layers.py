@@ -27,7 +27,7 @@ LAYERS = [
         "execute",
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
-    ["neighborhoods", "training", "metrics", "toy", "comparison", "flags"],
+    ["neighborhoods", "training", "metrics", "toy", "comparison", "flags", "main_table"],
     ["methods", "attacks", "slices", "stages", "embedding", "published", "never_seen"],
     ["settings", "relearning"],
     ["workshop", "documented"],
@@ -78,7 +78,16 @@ INSIDE = {
         ["style"],
         ["blocks", "frames"],
         ["dots", "regions"],
-        ["accuracy", "embedding", "over_unlearning", "relearning", "slices", "summary", "toy"],
+        [
+            "accuracy",
+            "battery",
+            "embedding",
+            "over_unlearning",
+            "relearning",
+            "slices",
+            "summary",
+            "toy",
+        ],
     ],
 }
 LIGHT = [
@@ -90,6 +99,9 @@ LIGHT = [
     "claims",
     "cells",
     "comparison",
+    "flags",
+    "main_table",
+    "scores",
     "plots",
     "plots.toy",
 ]

@@ -20,6 +20,8 @@ from spotter_core.files import atomic_path
 
 YARDSTICKS = ("original", "retrain")
 """Drawn in every picture: the model before, and the model that never saw the forget classes."""
+CONTROLS = (*YARDSTICKS, "untrained")
+"""And, where attacks are measured, a network that was never trained at all."""
 LN_2 = 0.6931471805599453
 DPI = 160
 DAMAGE_MAP = "magma_r"
@@ -95,6 +97,7 @@ _FIXED = {
     "original": Look("Original", "#000000", "s"),
     "retrain": Look("Retrained oracle", "#7F7F7F", "D", dashes="--"),
     "spotter": Look("Spotter", "#D55E00", "*"),
+    "untrained": Look("Untrained network", "#B5B5B5", "x", dashes=":"),
 }
 
 
