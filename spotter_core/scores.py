@@ -11,6 +11,8 @@ from spotter_core.results import bootstrap_interval
 
 ORACLE, ORIGINAL, UNTRAINED = "retrain", "original", "untrained"
 CELL = ["forget", "seed"]
+WITHIN = 2.0
+"""Spreads of the oracles within which a difference is none."""
 
 
 def regained(frame: pd.DataFrame, shots: int, *, support: str = "own") -> pd.DataFrame:
@@ -53,7 +55,8 @@ def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
         A line for each method and attack, fractions: ``mean``; ``low`` and ``high``, the 95 %
         bootstrap interval over cells (NaN for one); ``spread`` of the oracles (standard deviation
         within a class, pooled; NaN where each class has one); ``units``, the mean in that unit;
-        ``side``: above, below, like (the interval holds 0) or open (one cell).
+        ``side``: above, below, like (the interval holds 0, or the mean lies within
+        :data:`WITHIN` spreads, as an oracle's own might) or open (one cell).
 
     Raises:
         ValueError: If the table has no oracle: there is nothing to hold a number against.
@@ -81,9 +84,9 @@ def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
             mean = values.mean()
             line = {"method": method, "attack": attack, "mean": mean, "low": low, "high": high}
             unit = spread[attack] if spread[attack] > 0 else np.nan
-            lines.append(
-                line | {"spread": spread[attack], "units": mean / unit, "side": side(low, high)}
-            )
+            units = mean / unit
+            line |= {"spread": spread[attack], "units": units, "side": side(low, high, units)}
+            lines.append(line)
     return pd.DataFrame(lines).set_index(["method", "attack"])
 
 
@@ -109,8 +112,10 @@ def excess_of_images(frame: pd.DataFrame, shots: int, attack: str = "worst") -> 
     return table.rename(columns=measures).reindex(columns=list(measures.values()))
 
 
-def side(low: float, high: float) -> str:
-    """Return on which side of the oracles an interval lies."""
+def side(low: float, high: float, units: float = np.nan) -> str:
+    """Return on which side of the oracles a mean lies whose interval and spreads these are."""
     if np.isnan(low):
         return "open"
+    if abs(units) <= WITHIN:
+        return "like"
     return "above" if low > 0 else "below" if high < 0 else "like"

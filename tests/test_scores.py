@@ -49,6 +49,8 @@ def test_far_below_the_oracles_has_a_side_as_far_above_has():
     assert found["hidden", "worst"] == "below"
     assert found["left", "worst"] == "above"
     assert [side(*pair) for pair in ((-0.1, 0.1), (math.nan, math.nan))] == ["like", "open"]
+    # an interval over cells knows nothing of how oracles differ
+    assert [side(0.01, 0.02, units) for units in (1.9, 2.1, math.nan)] == ["like", "above", "above"]
 
 
 def test_one_oracle_of_a_class_has_no_spread_and_one_cell_no_interval():

@@ -47,6 +47,8 @@ SUPPORTS = {
     "never seen": "control: a class never seen",
 }
 """Whose images the attacker takes for the forgotten class."""
+LEAST = 5.0
+"""Points on either side of the oracle that an axis shows at least."""
 CELL_WIDTH, CELL_HEIGHT = 0.47, 0.27
 """Inches of a cell of the grid."""
 
@@ -92,7 +94,7 @@ def plot_battery(
         sns.heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
         ax.set_title(SUPPORTS[support], fontsize=9.5)
         ax.set(xlabel="", ylabel="")
-        ax.set_xticklabels(ax.get_xticklabels(), rotation=50, ha="right", rotation_mode="anchor")
+        ax.tick_params(axis="x", rotation=90)
         ax.tick_params(length=0)
         for edge in block_edges(methods):
             ax.axhline(edge, color="black", linewidth=0.9)
@@ -131,6 +133,8 @@ def plot_excess(
     grid = dot_panels(axes, len(attacks), frame)
     for ax, attack in zip(grid, attacks, strict=True):
         draw_dots(ax, chosen(frame, attack=attack), scale=100.0)
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(low, -LEAST), max(high, LEAST))
         ax.set_title(ATTACK_LABELS.get(attack, attack))
         ax.set_xlabel("points beyond the oracle\n0 is like one that never saw it")
     return grid

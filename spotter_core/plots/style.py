@@ -97,7 +97,7 @@ _FIXED = {
     "original": Look("Original", "#000000", "s"),
     "retrain": Look("Retrained oracle", "#7F7F7F", "D", dashes="--"),
     "spotter": Look("Spotter", "#D55E00", "*"),
-    "untrained": Look("Untrained network", "#B5B5B5", "x", dashes=":"),
+    "untrained": Look("Untrained network", "#B5B5B5", "8", dashes=":"),
 }
 
 
