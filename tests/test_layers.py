@@ -62,6 +62,7 @@ INSIDE = {
         ["battery", "class_means", "probe", "rows"],
         ["neighbors"],
     ],
+    "relearning": [["descent"], ["fine_tuning", "free"]],
     "measurements": [
         [
             "ablation",

@@ -49,7 +49,7 @@ def training_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[R
                 parts["forget/validation"],
                 parts["retain/validation"],
             )
-            found = attack(model, held, targets, seed=cell.seed)
+            found = attack(model, held, targets, followed=["forget/test"], seed=cell.seed)
             name = "fine_tuning" if shots else "retain_only"
             (curve,) = [c for c in found.curves if c.learning_rate == found.learning_rate]
             at = {"attack": name, "shots": shots, "support": "own"}
