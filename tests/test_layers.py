@@ -62,7 +62,7 @@ INSIDE = {
         ["battery", "class_means", "probe", "rows"],
         ["neighbors"],
     ],
-    "relearning": [["descent"], ["fine_tuning", "free"]],
+    "relearning": [["descent"], ["fine_tuning", "free", "reminiscence"]],
     "measurements": [
         [
             "ablation",

@@ -1,4 +1,4 @@
-"""Attacks that train: fine-tuning, and transformations for free.
+"""Attacks that train: fine-tuning, convergence speed, and transformations for free.
 
 Layer 5, above the head-level attacks, whose rule they share: learning rate and number of steps are
 the attacker's choice on images of his own, for at most ``allowed`` of the retained accuracy. Every
@@ -8,6 +8,7 @@ attack works on a copy, and with the same images in the same order for every mod
 from spotter_core.relearning.descent import share_right
 from spotter_core.relearning.fine_tuning import Curve, FineTuning, Held, Relearned
 from spotter_core.relearning.free import FREE, in_eight_bits, with_noise, with_statistics_of
+from spotter_core.relearning.reminiscence import Reminded, Reminiscence
 
 __all__ = [
     "FREE",
@@ -15,6 +16,8 @@ __all__ = [
     "FineTuning",
     "Held",
     "Relearned",
+    "Reminded",
+    "Reminiscence",
     "in_eight_bits",
     "share_right",
     "with_noise",
