@@ -62,6 +62,7 @@ INSIDE = {
         ["battery", "class_means", "full_probe", "probe", "rows"],
         ["all_means", "neighbors"],
     ],
+    "relearning": [["descent"], ["fine_tuning", "free", "reminiscence"]],
     "measurements": [
         [
             "ablation",
