@@ -23,14 +23,15 @@ def regained(frame: pd.DataFrame, shots: int, *, support: str = "own") -> pd.Dat
             ``training_attacks`` those of the same k and those that need no image, if they are
             there.
         shots: k.
-        support: ``"own"``, or a control: ``"shuffled"``, ``"never seen"``.
+        support: ``"own"``, or a control: ``"shuffled"``, ``"never seen"``; with the last, accuracy
+            on test images of the class never seen.
 
     Returns:
         Fractions, and the largest of a line in the column ``worst``.
     """
     rows = frame[
         (frame["measure"] == "relearned")
-        & (frame["split"] == "forget/test")
+        & (frame["split"] == ("never seen/test" if support == "never seen" else "forget/test"))
         & (frame["shots"].isin([0, shots]))
         & (frame["support"] == support)
     ]

@@ -47,8 +47,8 @@ def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
 
     Controls: an untrained network; and for every model an attacker whose samples are retained
     images that he takes for the forgotten class (``support`` is ``"shuffled"``), and one who
-    teaches it a class that no network was trained on (``"never seen"``). ``full_probe`` is a new
-    head with all training images, for the bound: no shots.
+    teaches it a class that no network was trained on (``"never seen"``, scored on that).
+    ``full_probe`` is a new head with all training images, for the bound: no shots.
     """
     attacks = tuple(HEAD_ATTACKS.values())
     battery = battery_of(study, cell, attacks)
@@ -154,7 +154,10 @@ def rows_of(
         means = {(where, "relearned"): v.mean().item() for where, v in outcome.accuracy.items()}
         means["forget/test", "auroc"] = outcome.auroc.mean().item()
         at = {"attack": outcome.attack, "shots": outcome.shots, **more}
-        for (where, measure), value in means.items():
+        for (side, measure), value in means.items():
+            where = (
+                side.replace("forget", NEVER_SEEN) if more.get("support") == NEVER_SEEN else side
+            )
             if not math.isfinite(value):
                 continue  # nothing is left of the pool
             if where == "forget/train" and more.get("support") == SHUFFLED:

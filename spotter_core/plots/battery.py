@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -79,7 +78,10 @@ def plot_battery(
     Raises:
         ValueError: If a column, a yardstick or the k is missing.
     """
-    rows = chosen(frame, measure="relearned", split="forget/test", needs=("attack", "shots"))
+    # Costs a second to import, and few pictures need it.
+    from seaborn import heatmap
+
+    rows = chosen(frame, measure="relearned", needs=("attack", "shots", "support", "split"))
     methods = in_blocks(methods_of(rows))
     tables = [100 * regained(rows, shots, support=s) for s in supports]
     means = [t.groupby("method", sort=False).mean().reindex(methods) for t in tables]
@@ -91,7 +93,7 @@ def plot_battery(
     for ax, table, names, support in zip(grid, means, known, supports, strict=True):
         shown = table[names].rename(columns=ATTACK_LABELS)
         style = {"annot": True, "fmt": ".0f", "annot_kws": {"fontsize": 7.5}, "cbar": False}
-        sns.heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
+        heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
         ax.set_title(SUPPORTS[support], fontsize=9.5)
         ax.set(xlabel="", ylabel="")
         ax.tick_params(axis="x", rotation=90)
