@@ -63,7 +63,12 @@ def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
         bootstrap interval over cells (NaN for one); ``spread`` of the oracles (standard deviation
         within a class, pooled; NaN where each class has one); ``units``, the mean in that unit;
         ``side``: above, below, like (the interval holds 0) or open (one cell).
+
+    Raises:
+        ValueError: If there is no oracle.
     """
+    if ORACLE not in table.index.get_level_values("method"):
+        raise ValueError(f"table has no line of {ORACLE!r}: without an oracle nothing is in excess")
     oracles = table.loc[ORACLE]
     by_class = oracles.groupby("forget", sort=False)
     counts = by_class.size()
@@ -166,7 +171,7 @@ def red_flags(
 def clusters(frame: pd.DataFrame, means: pd.DataFrame, methods: list[str]) -> list[Flag]:
     """Return the flag of low dispersion with near neighbors, where rows tell of dispersion."""
     rows = frame[(frame["measure"] == "mean_cosine") & (frame["split"] == "forget/test")]
-    if rows.empty or "nearest_image" not in means:
+    if rows.empty or "nearest_image" not in means or ORACLE not in means.index:
         return []
     cosine = rows.groupby("method", sort=False)["value"].mean()
     found = []

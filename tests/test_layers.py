@@ -27,14 +27,34 @@ LAYERS = [
         "execute",
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
-    ["neighborhoods", "training", "metrics", "toy", "comparison"],
-    ["methods", "attacks", "slices", "stages", "embedding", "published"],
-    ["settings", "relearning"],
+    [
+        "neighborhoods",
+        "training",
+        "metrics",
+        "toy",
+        "comparison",
+        "foreign",
+        "heads",
+        "own_images",
+        "result_files",
+        "audit_measures",
+    ],
+    [
+        "methods",
+        "attacks",
+        "slices",
+        "stages",
+        "embedding",
+        "published",
+        "findings",
+    ],
+    ["settings", "relearning", "leaderboard", "sentences"],
     ["workshop", "documented"],
     ["study"],
-    ["measurements", "tuning", "claims"],
-    ["plots"],
-    ["notebooks"],
+    ["measurements", "tuning", "claims", "given"],
+    ["plots", "auditing"],
+    ["notebooks", "report"],
+    ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -79,6 +99,7 @@ INSIDE = {
         ["blocks", "frames"],
         ["dots", "regions"],
         ["accuracy", "embedding", "over_unlearning", "relearning", "slices", "summary", "toy"],
+        ["audit"],
     ],
 }
 LIGHT = [
@@ -92,6 +113,11 @@ LIGHT = [
     "comparison",
     "plots",
     "plots.toy",
+    "plots.audit",
+    "findings",
+    "result_files",
+    "leaderboard",
+    "sentences",
 ]
 
 
