@@ -155,18 +155,19 @@ MEASURES: dict[str, Measure] = {
         "nats",
         "lower",
         "How far its answers moved from the original's on points within ε of forgotten images, the "
-        "forgotten class itself left out: 0 is not at all, 0.693 (ln 2) the most.",
+        "forgotten class cut out of these: 0 is not at all, 0.693 (ln 2) the most. The original itself "
+        "is not at 0, as it still gives the class its share.",
         near_forgotten("over_unlearning"),
     ),
     "residual_forget_mass": Measure(
-        "… part 1: probability left on the class",
+        "OU@ε, part 1: left on the class",
         "fraction",
         "lower",
         "Probability that it still gives the forgotten class on those points.",
         near_forgotten("residual_forget_mass"),
     ),
     "conditional_shift": Measure(
-        "… part 2: shift among the others",
+        "OU@ε, part 2: shift among the others",
         "nats",
         "lower",
         "How far the answers about the other classes moved there, among themselves.",
@@ -195,7 +196,7 @@ MEASURES: dict[str, Measure] = {
         worst_of_head,
     ),
     "head_excess": Measure(
-        "… above the oracle",
+        "Strongest attack, above the oracle",
         "fraction",
         "as the oracle",
         "The same, less the oracles' mean: above 0 something was left, far below 0 it is hidden.",

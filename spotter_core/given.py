@@ -6,7 +6,8 @@ with a seed of their own, from which their spread is taken.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +179,20 @@ class GivenStudy(Study):
         drawn = torch.randperm(len(chosen), generator=seeded_generator("given", where))
         return chosen.subset(drawn[:most].sort().values.to(chosen.labels.device))
 
-    def row(
-        self, cell: Cell, method: str, where: str, measure: str, value: float, unit: str, **at: Any
-    ) -> Row:
-        """Return a row; every oracle is a run of its own of one recipe."""
-        made = super().row(cell, method, where, measure, value, unit, **at)
-        if not method.startswith(f"{ORACLE}#"):
-            return made
-        columns = {**vars(made), "method": ORACLE, "seed": int(method.partition("#")[2])}
-        return Row(**columns)
+    def measured(
+        self,
+        compute: Callable[[Study, Cell, Sequence[str]], list[Row]],
+        cell: Cell,
+        methods: Sequence[str],
+    ) -> list[Row]:
+        """Return rows as a study does, every oracle a run of its own of one recipe."""
+        return [as_oracle(row) for row in super().measured(compute, cell, methods)]
+
+
+def as_oracle(row: Row) -> Row:
+    """Return the row of an oracle that is not the first as one of ``retrain``, its number as seed.
+
+    Afterwards, for a measurement may fill in the method itself.
+    """
+    name, _, number = row.method.partition("#")
+    return replace(row, method=name, seed=int(number)) if name == ORACLE and number else row

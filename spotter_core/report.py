@@ -32,7 +32,7 @@ from spotter_core.plots.style import use_style
 from spotter_core.result_files import Result
 from spotter_core.results import to_frame
 from spotter_core.runtime import seeded_generator
-from spotter_core.scores import ORACLE, ORIGINAL, UNTRAINED, regained
+from spotter_core.scores import ORACLE, ORIGINAL, UNTRAINED, Flag, regained
 from spotter_core.sentences import FLAGS, percent, sentences, told
 
 TEMPLATE = "report.html.j2"
@@ -78,8 +78,7 @@ def report_of(result: Result, judged: Sequence[Judged], study: GivenStudy | None
         sentences=sentences(numbers, shots),
         numbers=[number_line(number) for number in numbers],
         judged=[judged_line(each, numbers) for each in judged],
-        flags=[(flag, FLAGS[flag.name]) for flag in flags],
-        named=named,
+        flags=flag_lines(flags),
         unsaid=() if result.settings["oracles"] else WITHOUT_ORACLE,
         pictures=pictures,
         attacks=attack_table(frame, result),
@@ -114,6 +113,23 @@ def judged_line(judged: Judged, numbers: Sequence[Number]) -> dict[str, Any]:
         "exceeded": judged.exceeded,
         "bound": judged.bound,
     }
+
+
+def flag_lines(flags: Sequence[Flag]) -> list[dict[str, Any]]:
+    """Return a line for each kind of red flag, with all that raised it."""
+    kinds = dict.fromkeys(flag.name for flag in flags)
+    return [
+        {
+            "name": kind,
+            "meaning": FLAGS.get(kind, ""),
+            "reasons": [
+                f"{named(flag.method)}: {flag.reason}" if flag.method else flag.reason
+                for flag in flags
+                if flag.name == kind
+            ],
+        }
+        for kind in kinds
+    ]
 
 
 # --- tables ---------------------------------------------------------------------------------------

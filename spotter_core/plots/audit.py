@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from spotter_core.plots.embedding import draw_classes, square
 from spotter_core.plots.frames import Axeses, chosen, draw_curve, panels
-from spotter_core.plots.style import LN_2, QUIET, look
+from spotter_core.plots.style import QUIET, look
 
 UNTRAINED = "untrained"
 ATTACKS = {
@@ -84,9 +84,8 @@ def plot_neighborhoods(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Ax
             means = own.groupby("neighborhood")["value"].mean().reindex(kinds)
             at = np.arange(len(kinds)) + 0.16 * (place - (len(methods) - 1) / 2)
             ax.scatter(means, at, s=46, label=named(method), zorder=3, **look(method).dots())
-        ax.set(xlabel=f"{label}\nlower is better", xlim=(0.0, None))
-        ax.margins(x=0.08)
-        ax.set_xlim(left=0.0, right=min(ax.get_xlim()[1], LN_2 if "nats" in label else 1.0))
+        most = float(chosen(rows, measure=measure)["value"].max())
+        ax.set(xlabel=f"{label}\nlower is better", xlim=(-0.04 * most, 1.06 * most or 1.0))
     axes[0].set_yticks(range(len(kinds)), kinds)
     axes[0].invert_yaxis()
     axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
