@@ -18,6 +18,8 @@ from spotter_core.audit_measures import MEASURES
 from spotter_core.findings import check_measure, judge, numbers_of
 
 THRESHOLD = "exit status 1 if it is exceeded; the least of what is better higher; repeatable"
+LEFT_OUT = ("layer_worst", "for_nothing", "fine_tuning")
+"""Measures that ``--quick`` does not take."""
 EXAMPLE = """\
 example, a ResNet-18 of torchvision's trained on a folder of images:
   python -m spotter_core.audit --arch torchvision:resnet18 --original original.pt \\
@@ -107,6 +109,8 @@ def audit(options: argparse.Namespace) -> int:
         raise ValueError("one of images and dataset is needed, and not both")
     if "head_excess" in thresholds and not options.oracles:
         raise ValueError("threshold head_excess needs an oracle: pass its checkpoint, --oracle")
+    for name in sorted(set(LEFT_OUT) & set(thresholds)) if options.quick else ():
+        raise ValueError(f"threshold {name}: quick leaves it out; run the whole audit")
     # they take seconds to import, and a wrong option should not
     from spotter_core.auditing import Request, run_audit
     from spotter_core.report import write_report

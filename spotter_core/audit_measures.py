@@ -155,8 +155,8 @@ MEASURES: dict[str, Measure] = {
         "nats",
         "lower",
         "How far its answers moved from the original's on points within ε of forgotten images, the "
-        "forgotten class cut out of these: 0 is not at all, 0.693 (ln 2) the most. The original itself "
-        "is not at 0, as it still gives the class its share.",
+        "forgotten class cut out of these: 0 is not at all, 0.693 (ln 2) the most. The original "
+        "itself is not at 0, as it still gives the class its share.",
         near_forgotten("over_unlearning"),
     ),
     "residual_forget_mass": Measure(
