@@ -57,6 +57,7 @@ NEEDS = {
         "06_neighborhood_damage",
         "07_ablation",
     ],
+    "09_audit": ["02_unlearn"],
 }
 # The longest way to the end goes first.
 URGENT = {"01_train_and_retrain": 30, "02_unlearn": 20, "07_ablation": 12, "05_embedding_dispersion": 10}

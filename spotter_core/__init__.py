@@ -25,8 +25,9 @@ The layers, bottom to top; a file imports only from layers below its own:
 7. ``study`` -- what is measured of them, kept.
 8. ``measurements`` ``tuning`` ``claims`` ``given`` -- what is measured, how settings are chosen,
    what holds; a study of models that are given.
-9. ``plots`` ``auditing`` -- pictures drawn from numbers; somebody's model measured.
-10. ``notebooks`` ``report`` -- how a notebook starts, and what it leaves; an audit to be read.
+9. ``plots`` ``audit_request`` -- pictures drawn from numbers; what is to be audited.
+10. ``auditing`` ``notebooks`` ``report`` -- somebody's model measured; how a notebook starts, and
+    what it leaves; an audit to be read.
 11. ``audit`` -- the command.
 
 Importing this package imports nothing else.

@@ -112,7 +112,8 @@ def audit(options: argparse.Namespace) -> int:
     for name in sorted(set(LEFT_OUT) & set(thresholds)) if options.quick else ():
         raise ValueError(f"threshold {name}: quick leaves it out; run the whole audit")
     # they take seconds to import, and a wrong option should not
-    from spotter_core.auditing import Request, run_audit
+    from spotter_core.audit_request import Request
+    from spotter_core.auditing import run_audit
     from spotter_core.report import write_report
     from spotter_core.result_files import save_result
 

@@ -1,12 +1,11 @@
 """Audit somebody's unlearned classifier: open what he names, measure it as the study does.
 
-Layer 9.
+Layer 10.
 """
 
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +14,13 @@ from typing import Any
 from torch import nn
 
 from spotter_core import measurements
-from spotter_core._checks import check_positive
+from spotter_core.audit_request import Request
 from spotter_core.data import Dataset, load_dataset
 from spotter_core.foreign import build_foreign, call_factory, check_fits, read_state
-from spotter_core.given import RESERVED, GivenStudy, given_profile, oracle_name
+from spotter_core.given import GivenStudy, given_profile, oracle_name
 from spotter_core.heads import as_classifier
 from spotter_core.metrics import accuracy
-from spotter_core.models import ARCHITECTURES, Classifier
+from spotter_core.models import Classifier
 from spotter_core.own_images import forget_indices, is_divided, load_own_images, with_channels
 from spotter_core.result_files import Result
 from spotter_core.results import Row
@@ -39,83 +38,7 @@ QUICK = (
 )
 FULL = (*QUICK, measurements.layer_sweep, measurements.training_attacks)
 """What is measured; the last two train, or look at every stage, and take most of the time."""
-KS = (1, 5, 10, 50)
-"""Values of k that the battery knows."""
 Watch = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be audited, and how; the command's options by the same names.
-
-    Attributes:
-        original: Checkpoint before unlearning.
-        unlearned: And after.
-        images: Folder of images, or the name of a data set.
-        forget: Names or indices of the classes that were to be forgotten.
-        arch: Architecture by name; or ``factory``, a function that makes the network.
-        factory: ``package.module:function``.
-        oracles: Checkpoints of networks retrained without the classes.
-        mean: By channel, that the networks were trained with; default, for architectures of ours
-            alone, that of the training images.
-        std: Likewise.
-        size: Side that a folder's images are resized to.
-        width: Of an architecture of ours.
-        head: Name of the last linear layer, where it is not found.
-        name: Of the unlearned network in tables.
-        reads: Data that the method was handed: forget, forget and retain, unknown.
-        says: Its makers' claim, a sentence.
-        source: Paper or code.
-        shots: The attacker's k of the main numbers, one of :data:`KS`.
-        epsilon: Radius of the neighborhoods, images in [0, 1].
-        quick: Fewer draws and images, no attack that trains, no layer but the last.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``.
-    """
-
-    original: Path
-    unlearned: Path
-    images: str
-    forget: tuple[str, ...]
-    arch: str | None = None
-    factory: str | None = None
-    oracles: tuple[Path, ...] = ()
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    size: int | None = None
-    width: int | None = None
-    head: str | None = None
-    name: str = "unlearned"
-    reads: str = "unknown"
-    says: str = ""
-    source: str = ""
-    shots: int = 5
-    epsilon: float = 8 / 255
-    quick: bool = False
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_positive(epsilon=self.epsilon)
-        if (self.arch is None) == (self.factory is None):
-            raise ValueError(
-                "one of arch and factory is needed, and not both: the architecture by its name, or "
-                "package.module:function, which makes the network"
-            )
-        if self.name.startswith(RESERVED) or not self.name:
-            raise ValueError(f"name must be none of {', '.join(RESERVED)}, got {self.name!r}")
-        if self.shots not in KS:
-            raise ValueError(f"shots must be one of {', '.join(map(str, KS))}, got {self.shots}")
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std belong together: pass both or neither")
-        if self.mean is None and self.arch not in ARCHITECTURES:
-            raise ValueError(
-                "mean and std are needed, by channel, for images in [0, 1]: those that the network "
-                "was trained with, or 0 and 1 if it was trained on such images as they are"
-            )
-
-    @property
-    def measured(self) -> tuple[Callable[..., list[Row]], ...]:
-        """The measurements to be made."""
-        return QUICK if self.quick else FULL
 
 
 def open_audit(request: Request, root: Path) -> GivenStudy:
@@ -236,8 +159,9 @@ def run_audit(
     """
     study = open_audit(request, root)
     rows: list[Row] = []
-    for number, compute in enumerate(request.measured, 1):
-        watch(f"{number}/{len(request.measured)} {compute.__name__.replace('_', ' ')}")
+    computed = QUICK if request.quick else FULL
+    for number, compute in enumerate(computed, 1):
+        watch(f"{number}/{len(computed)} {compute.__name__.replace('_', ' ')}")
         rows += study.measured(compute, study.cell, study.methods)
     return study, result_of(request, study, [row for row in rows if math.isfinite(row.value)])
 

@@ -52,8 +52,8 @@ LAYERS = [
     ["workshop", "documented"],
     ["study"],
     ["measurements", "tuning", "claims", "given"],
-    ["plots", "auditing"],
-    ["notebooks", "report"],
+    ["plots", "audit_request"],
+    ["auditing", "notebooks", "report"],
     ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
