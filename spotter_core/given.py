@@ -74,7 +74,6 @@ def given_profile(
         methods={},
         neighborhoods={
             "PGD toward": {**push, "direction": "toward"},
-            "PGD away": {**push, "direction": "away"},
             "Gaussian": {"kind": "gaussian", "sigma": epsilon / 2},
             "uniform": {"kind": "uniform", "epsilon": epsilon},
         },

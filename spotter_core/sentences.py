@@ -17,7 +17,7 @@ from spotter_core.scores import (
 )
 
 LIKE = 0.05
-"""Distance from the oracle below which two accuracies are called alike where it has no spread."""
+"""Distance from the oracle below which two accuracies are called alike, whatever its spread."""
 FLAGS = {
     HEAD_LEVEL: "The mean of the class was moved; a trained row of the head still finds it.",
     CLUSTERS: "The class was scattered into several tight places, where ignorance has none.",
@@ -98,8 +98,10 @@ def comparison(worst: Number) -> str:
             "without an oracle, a network retrained without the class."
         )
     apart = worst.value - worst.oracle
-    margin = LIKE if math.isnan(worst.spread) else max(2 * worst.spread, 0.01)
-    basis = "5 points" if math.isnan(worst.spread) else "two deviations of the oracles"
+    wide = 2 * worst.spread > LIKE  # of a single oracle there is no spread
+    margin, basis = LIKE, f"{100 * LIKE:.0f} points"
+    if wide:
+        margin, basis = 2 * worst.spread, "two deviations of the oracles"
     if abs(apart) <= margin:
         return f"That is what a network gives that never saw the class (within {basis})."
     points = f"{100 * abs(apart):.1f} points"
