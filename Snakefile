@@ -59,6 +59,7 @@ NEEDS = {
         "06_neighborhood_damage",
         "07_ablation",
     ],
+    "09_audit": ["02_unlearn"],
 }
 # The longest way to the end goes first.
 URGENT = {

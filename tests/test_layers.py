@@ -27,14 +27,37 @@ LAYERS = [
         "execute",
     ],
     ["losses", "data", "models", "progress", "cells", "scores"],
-    ["neighborhoods", "training", "metrics", "toy", "comparison", "flags", "main_table"],
-    ["methods", "attacks", "slices", "stages", "embedding", "published", "never_seen"],
-    ["settings", "relearning"],
+    [
+        "neighborhoods",
+        "training",
+        "metrics",
+        "toy",
+        "comparison",
+        "flags",
+        "main_table",
+        "foreign",
+        "heads",
+        "own_images",
+        "result_files",
+        "audit_measures",
+    ],
+    [
+        "methods",
+        "attacks",
+        "slices",
+        "stages",
+        "embedding",
+        "published",
+        "never_seen",
+        "findings",
+    ],
+    ["settings", "relearning", "leaderboard", "sentences"],
     ["workshop", "documented"],
     ["study"],
-    ["measurements", "tuning", "claims"],
-    ["plots"],
-    ["notebooks"],
+    ["measurements", "tuning", "claims", "given"],
+    ["plots", "audit_request"],
+    ["auditing", "notebooks", "report"],
+    ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -89,6 +112,7 @@ INSIDE = {
             "summary",
             "toy",
         ],
+        ["audit"],
     ],
 }
 LIGHT = [
@@ -105,6 +129,11 @@ LIGHT = [
     "scores",
     "plots",
     "plots.toy",
+    "plots.audit",
+    "findings",
+    "result_files",
+    "leaderboard",
+    "sentences",
 ]
 
 

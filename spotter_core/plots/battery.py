@@ -78,9 +78,6 @@ def plot_battery(
     Raises:
         ValueError: If a column, a yardstick or the k is missing.
     """
-    # Costs a second to import, and few pictures need it.
-    from seaborn import heatmap
-
     rows = chosen(frame, measure="relearned", needs=("attack", "shots", "support", "split"))
     methods = in_blocks(methods_of(rows))
     tables = [100 * regained(rows, shots, support=s) for s in supports]
@@ -91,22 +88,37 @@ def plot_battery(
     ratios = {"gridspec_kw": {"width_ratios": widths}}
     grid = panels(axes, len(supports), size, sharey=True, **ratios)
     for ax, table, names, support in zip(grid, means, known, supports, strict=True):
-        shown = table[names].rename(columns=ATTACK_LABELS)
-        style = {"annot": True, "fmt": ".0f", "annot_kws": {"fontsize": 7.5}, "cbar": False}
-        heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
+        draw_grid(ax, table[names])
         ax.set_title(SUPPORTS[support], fontsize=9.5)
-        ax.set(xlabel="", ylabel="")
-        ax.tick_params(axis="x", rotation=90)
-        ax.tick_params(length=0)
         for edge in block_edges(methods):
             ax.axhline(edge, color="black", linewidth=0.9)
-        if "worst" in names:
-            ax.axvline(len(names) - 1, color="black", linewidth=0.9)
     grid[0].set_yticklabels([look(m).label for m in methods], rotation=0)
     if axes is None:
         note = f"accuracy on test images of the class (%), k = {shots}; darker: more comes back"
         grid[0].figure.supxlabel(note, fontsize=8, color=QUIET)
     return grid
+
+
+def draw_grid(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw percentages, darker for more, a line a method and a column an attack.
+
+    Args:
+        ax: To draw on.
+        table: Columns keys of :data:`ATTACK_LABELS`; ``worst`` is set apart.
+    """
+    # Costs a second to import, and few pictures need it.
+    from seaborn import heatmap
+
+    names = list(table)
+    style = {"annot": True, "fmt": ".0f", "annot_kws": {"fontsize": 7.5}, "cbar": False}
+    shown = table.rename(columns=ATTACK_LABELS)
+    heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
+    ax.set(xlabel="", ylabel="")
+    ax.set_yticklabels([look(str(m)).label for m in table.index], rotation=0)
+    ax.tick_params(axis="x", rotation=90)
+    ax.tick_params(length=0)
+    if "worst" in names:
+        ax.axvline(len(names) - 1, color="black", linewidth=0.9)
 
 
 def plot_excess(
