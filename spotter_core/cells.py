@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from spotter_core.results import Row
+from spotter_core.results import TRAINED, Row
 
 YARDSTICKS = ("original", "retrain")
 UNTRAINED = "untrained"
@@ -28,7 +28,7 @@ def relevant(rows: Iterable[Row], headline: str, published: str = PUBLISHED_NEAR
 
     Args:
         rows: Of ``accuracies``, ``over_unlearning_everywhere``, ``relearning``, ``dispersion``;
-            of ``head_attacks`` and ``training_attacks``, where a cell was attacked.
+            of ``head_attacks``, where a cell was attacked.
         headline: Name of the headline's neighborhood.
         published: Name of the published code's.
     """
@@ -51,8 +51,8 @@ def relevant(rows: Iterable[Row], headline: str, published: str = PUBLISHED_NEAR
         if row.measure in OU_PARTS:
             return near == ("forget/test", headline)
         if row.measure == "relearned":
-            own = at["support"] == "own" and at.get("shots") in (0, SHOTS)
-            return bool(own and row.split == "forget/test")
+            own = (at["support"], at.get("shots"), row.split) == ("own", SHOTS, "forget/test")
+            return own and at["attack"] not in TRAINED
         if row.measure in EXCESS:
             return at["attack"] == "worst" and bool(at["shots"] == SHOTS)
         if row.measure == "accuracy":
@@ -84,14 +84,15 @@ def unit_row(frame: pd.DataFrame) -> Any:
 
 
 def of_battery(frame: pd.DataFrame) -> tuple[Any, Any]:
-    """Return masks of the battery's attacks with five images or none, and of calibrated PRA's."""
+    """Return masks of the battery's head-level attacks with five images, and of calibrated PRA."""
     if "support" not in frame:  # no cell was attacked
         nothing = pd.Series(data=False, index=frame.index)
         return nothing, nothing
-    own = (frame["support"] == "own") & frame["shots"].isin([0, SHOTS])
+    own = (frame["support"] == "own") & (frame["shots"] == SHOTS)
+    own &= ~frame["attack"].isin(TRAINED)
     if "stage" in frame:
         own &= frame["stage"].isna()
-    return own, own & (frame["attack"] == "pra_calibrated") & (frame["shots"] == SHOTS)
+    return own, own & (frame["attack"] == "pra_calibrated")
 
 
 def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
@@ -102,8 +103,8 @@ def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     cosine prototype as long as the retained rows of the head are on average. ``pra_any`` is
     ``pra`` at the k that suits the attacker best, cell by cell. ``mass`` and ``shift`` are OU's two
     parts. ``calibrated`` is PRA with length and threshold chosen by the attacker, ``worst`` the
-    attack of the battery that regains most of those with five images or none; NaN in cells that
-    were not attacked.
+    head-level attack of the battery that regains most with five images; NaN in cells that were not
+    attacked.
 
     ``diverged``: the method has no model there, and no numbers. ``collapsed``: it has one that is
     of no use, since its retain accuracy is less than half of the original's or, where a row of

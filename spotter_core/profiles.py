@@ -14,7 +14,9 @@ import yaml
 
 from spotter_core.files import project_root
 
-LISTS = {"forget", "seeds", "epsilons", "shots", "alphas", "ablation_seeds", "attacked"}
+LISTS = {"forget", "seeds", "epsilons", "shots", "alphas", "ablation_seeds"} | {
+    *("attacked", "by_stage", "by_training")
+}
 """Keys of a profile whose values are lists."""
 
 
@@ -70,6 +72,8 @@ class Profile:
         ablation_seeds: Runs that notebook 07 makes more models of; empty for all. What takes
             longest of the battery is measured of these alone, too.
         attacked: Sets of forget classes that the battery of notebook 04b attacks; empty for all.
+        by_stage: Methods whose networks are attacked at every stage; all where it is not given.
+        by_training: Methods whose networks are attacked by training; all where it is not given.
         tuning: Cells and candidates that ``methods`` were chosen from; see ``tuning.py``.
         size: Side that a folder's images are resized to.
         evaluated: Retained training images that measurements read at most; empty for all.
@@ -98,6 +102,8 @@ class Profile:
     tuning: dict[str, Any]
     ablation_seeds: tuple[int, ...] = ()
     attacked: tuple[tuple[int, ...], ...] = ()
+    by_stage: tuple[str, ...] | None = None
+    by_training: tuple[str, ...] | None = None
     size: int | None = None
     evaluated: int | None = None
     jobs: Mapping[str, int] | None = None

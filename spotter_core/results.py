@@ -16,6 +16,8 @@ import pandas as pd
 from spotter_core.files import write_text_atomically
 
 FORMAT = "spotter-rows-1"
+TRAINED = ("fine_tuning", "retain_only", "batch_norm", "noise", "int8")
+"""Attacks, as rows name them, that change the network's weights; measured where there is time."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ looks like: above it something is left, and far below it something was hidden, w
 import numpy as np
 import pandas as pd
 
-from spotter_core.results import bootstrap_interval
+from spotter_core.results import TRAINED, bootstrap_interval
 
 ORACLE, ORIGINAL, UNTRAINED = "retrain", "original", "untrained"
 CELL = ["forget", "seed"]
@@ -27,7 +27,8 @@ def regained(frame: pd.DataFrame, shots: int, *, support: str = "own") -> pd.Dat
             on test images of the class never seen.
 
     Returns:
-        Fractions, and the largest of a line in the column ``worst``.
+        Fractions, and in the column ``worst`` the largest of the head-level ones, which are
+        measured of every method in every cell.
     """
     rows = frame[
         (frame["measure"] == "relearned")
@@ -41,7 +42,8 @@ def regained(frame: pd.DataFrame, shots: int, *, support: str = "own") -> pd.Dat
         known = sorted(frame.loc[frame["measure"] == "relearned", "shots"].dropna().unique())
         raise ValueError(f"no attack with shots={shots}: there are {[int(k) for k in known]}")
     table = rows.pivot_table("value", ["method", *CELL], "attack", sort=False)
-    return table.assign(worst=table.max(axis=1))
+    head_level = table.drop(columns=[a for a in TRAINED if a in table])
+    return table.assign(worst=head_level.max(axis=1))
 
 
 def against_oracles(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spotter_core.attacks import HEAD_ATTACKS, HeadAttack, Seen
 from spotter_core.attacks.battery import HeadBattery, Outcome
@@ -31,19 +31,22 @@ never saw the forgotten one."""
 OWN, SHUFFLED, NEVER_SEEN = "own", "shuffled", "never seen"
 """Whose images the attacker takes for the forgotten class: its own, retained ones drawn at random,
 or those of a class that no network was trained on."""
+MOST = 2000
+"""Samples of a part that an attacker holds, or is scored on."""
 Parts = dict[str, Seen]
 
 
 def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     """What every head-level attack regains, for every k, mean over the attacker's draws.
 
-    His samples are forget training images, his reference retained ones; settings and threshold are
-    chosen on validation images, where retained accuracy may fall by a point at most. Scored on
-    forget test images, on forget training images without his own, and for the price on retained
-    test images; and, without a threshold, by the AUROC of the margin between test images. On forget
-    test images there is also the ``excess`` over the oracle of the cell, with ``excess_low`` and
-    ``excess_high``, the 95 % bootstrap interval over images; of the attack ``worst`` too, for each
-    model the head-level attack that regains most.
+    His samples are forget training images, his reference retained ones, of either and of every
+    other part :data:`MOST` at most; settings and threshold are chosen on validation images, where
+    retained accuracy may fall by a point at most. Scored on forget test images, on forget training
+    images without his own, and for the price on retained test images; and, without a threshold, by
+    the AUROC of the margin between test images. On forget test images there is also the ``excess``
+    over the oracle of the cell, with ``excess_low`` and ``excess_high``, the 95 % bootstrap
+    interval over images; of the attack ``worst`` too, for each model the head-level attack that
+    regains most.
 
     Controls: an untrained network; and for every model an attacker whose samples are retained
     images that he takes for the forgotten class (``support`` is ``"shuffled"``), and one who
@@ -102,10 +105,19 @@ def predictions_of(study: Study, cell: Cell, method: str) -> Parts:
     for where in SPLITS:
         part = study.part(cell, where)
         if method == UNTRAINED:
-            found[where] = seen_by(study.blank, part)
+            seen = seen_by(study.blank, part)
         else:
-            found[where] = Seen.of(study.predictions(cell, method, where), part.labels)
+            seen = Seen.of(study.predictions(cell, method, where), part.labels)
+        found[where] = seen.pick(some_of(len(seen.labels), where).to(seen.labels.device))
     return found
+
+
+def some_of(count: int, where: str) -> Tensor:
+    """Return the places of :data:`MOST` samples, drawn once for all models, or all of fewer."""
+    if count <= MOST:
+        return torch.arange(count)
+    drawn = torch.randperm(count, generator=seeded_generator("some of", where))
+    return drawn[:MOST].sort().values
 
 
 def seen_by(model: Classifier, samples: ImageSet) -> Seen:
@@ -127,7 +139,8 @@ def turned_parts(study: Study, cell: Cell) -> dict[str, ImageSet]:
     original, retain = study.model(cell, "original"), study.part(cell, "retain/validation")
     sources = never_seen_classes(original, retain, cell.forget)
     names = ("train", "validation", "test")
-    return {f"forget/{p}": upside_down(study.part(cell, f"retain/{p}"), sources) for p in names}
+    turned = {f"forget/{p}": upside_down(study.part(cell, f"retain/{p}"), sources) for p in names}
+    return {w: s.subset(some_of(len(s), w).to(s.labels.device)) for w, s in turned.items()}
 
 
 def run(

@@ -21,6 +21,7 @@ from spotter_core.measurements.battery import (
     predictions_of,
     rows_of,
     run,
+    some_of,
 )
 from spotter_core.profiles import Cell
 from spotter_core.results import Row
@@ -47,7 +48,9 @@ def layer_sweep(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
         model, parts = model_of(study, cell, method), predictions_of(study, cell, method)
         by_stage: dict[str, dict[str, Seen]] = {}
         for where, seen in parts.items():
-            found = stage_features(model, study.part(cell, where).pixels())
+            part = study.part(cell, where)
+            kept = part.subset(some_of(len(part), where).to(part.labels.device))
+            found = stage_features(model, kept.pixels())
             for stage, features in found.items():
                 own = seen._replace(features=features.double())
                 by_stage.setdefault(stage, {})[where] = own

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-import torch
-
 from spotter_core.attacks import draw_support
 from spotter_core.data import ImageSet, Parts
-from spotter_core.measurements.battery import UNTRAINED, model_of, row_of
+from spotter_core.measurements.battery import NEVER_SEEN, UNTRAINED, model_of, row_of, some_of
 from spotter_core.models import Classifier
 from spotter_core.never_seen import never_seen_classes, upside_down
 from spotter_core.profiles import Cell
@@ -28,10 +26,6 @@ FEW = 5
 """The same of a class never seen: what any network learns of so few images."""
 DRAWS = 3
 """Of the attacker's images where he looks at the speed: few images make it uneven."""
-MOST = 2000
-"""Retained images that he holds of either kind, and that he is scored on."""
-NEVER_SEEN = "never seen"
-"""Control: a class new to every network, see :mod:`~spotter_core.never_seen`."""
 
 SPLITS_OF = {"own": "forget", NEVER_SEEN: NEVER_SEEN}
 """How rows name the side of the split that a kind of class is of."""
@@ -95,7 +89,7 @@ def common_of(study: Study, cell: Cell) -> Common:
     """Return what a cell's models are attacked with; no class never seen where none can be made."""
     split = study.split(cell)
     retain, forget = (
-        Parts(*(some_of(study.part(cell, f"{side}/{part}"), f"{side}/{part}") for part in PARTS))
+        Parts(*(held_of(study, cell, f"{side}/{part}") for part in PARTS))
         for side in ("retain", "forget")
     )
     kinds = {"own": Parts(study.part(cell, "forget/train"), forget.validation, forget.test)}
@@ -108,12 +102,10 @@ def common_of(study: Study, cell: Cell) -> Common:
     return Common(cell, retain, kinds, min(int(count.min()) for count in counts))
 
 
-def some_of(samples: ImageSet, name: str) -> ImageSet:
-    """Return :data:`MOST` of the samples, drawn once for all models, or all of fewer."""
-    if len(samples) <= MOST:
-        return samples
-    index = torch.randperm(len(samples), generator=seeded_generator("some of", name))[:MOST]
-    return samples.subset(index.sort().values.to(samples.labels.device))
+def held_of(study: Study, cell: Cell, where: str) -> ImageSet:
+    """Return the samples of a part that take part, see :func:`~battery.some_of`."""
+    part = study.part(cell, where)
+    return part.subset(some_of(len(part), where).to(part.labels.device))
 
 
 def fine_tuning_rows(row: MakeRow, model: Classifier, common: Common) -> list[Row]:

@@ -31,13 +31,13 @@ ATTACK_LABELS = {
     "linear_probe": "linear probe",
     "all_means": "all class means",
     "novelty": "novelty, no image",
+    "worst": "worst of these",
     "fine_tuning": "fine-tuning",
     "retain_only": "fine-tuning, no image",
     "batch_norm": "batch-norm anew",
     "noise": "weight noise",
     "int8": "int8 weights",
     "full_probe": "new head, all images",
-    "worst": "worst of them",
 }
 """What pictures and tables call an attack."""
 SUPPORTS = {
@@ -62,7 +62,8 @@ def plot_battery(
     """What every attack regains from every network, a panel for each kind of the attacker's images.
 
     Means over cells, in percent of the forget test images; of the never-seen class its own. Darker
-    is more. The last column is the mean of each cell's worst.
+    is more. *Worst of these* is the mean of each cell's worst head-level attack; behind it stand
+    those that change weights.
 
     Args:
         frame: ``to_frame`` of ``measurements.head_attacks``, and of ``training_attacks`` if
@@ -118,7 +119,9 @@ def draw_grid(ax: Axes, table: pd.DataFrame) -> None:
     ax.tick_params(axis="x", rotation=90)
     ax.tick_params(length=0)
     if "worst" in names:
-        ax.axvline(len(names) - 1, color="black", linewidth=0.9)
+        place = names.index("worst")
+        for edge in {place, place + 1} - {len(names)}:
+            ax.axvline(edge, color="black", linewidth=0.9)
 
 
 def plot_excess(
