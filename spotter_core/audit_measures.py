@@ -185,14 +185,15 @@ MEASURES: dict[str, Measure] = {
         "fraction",
         "as the oracle",
         "What comes back when one row of the head is replaced by the mean of k images, at the "
-        "attacker's best blend.",
+        "attacker's best blend, whatever it costs the other classes.",
         published_attack,
     ),
     "head_worst": Measure(
         "Strongest attack on the last features",
         "fraction",
         "as the oracle",
-        "What the best of all attacks that leave the network as it is regains with k images.",
+        "What the best of all attacks that leave the network as it is regains with k images, for "
+        "at most a point of accuracy on the other classes.",
         worst_of_head,
     ),
     "head_excess": Measure(
