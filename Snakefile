@@ -47,19 +47,28 @@ NEEDS = {
     "02_unlearn": ["01_train_and_retrain"],
     "03_over_unlearning": ["02_unlearn"],
     "04_prototypical_relearning": ["02_unlearn"],
+    "04b_relearning_battery": ["02_unlearn"],
     "05_embedding_dispersion": ["02_unlearn"],
     "06_neighborhood_damage": ["02_unlearn"],
     "07_ablation": ["02_unlearn"],
     "08_summary": [
         "03_over_unlearning",
         "04_prototypical_relearning",
+        "04b_relearning_battery",
         "05_embedding_dispersion",
         "06_neighborhood_damage",
         "07_ablation",
     ],
+    "09_audit": ["02_unlearn"],
 }
 # The longest way to the end goes first.
-URGENT = {"01_train_and_retrain": 30, "02_unlearn": 20, "07_ablation": 12, "05_embedding_dispersion": 10}
+URGENT = {
+    "01_train_and_retrain": 30,
+    "02_unlearn": 20,
+    "04b_relearning_battery": 15,
+    "07_ablation": 12,
+    "05_embedding_dispersion": 10,
+}
 PARTS = {name: min((PROFILE.jobs or {}).get(name, 1), len(CELLS)) for name in NEEDS}
 
 

@@ -11,19 +11,28 @@ The layers, bottom to top; a file imports only from layers below its own:
 2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` -- what is trained, on what, by
    which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
    attacks regain beside the oracles.
-3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``equivalence`` -- what "near"
-   means; fitting; OU@epsilon and friends; a study in the plane; the published numbers beside ours;
-   whether a network can be told from an oracle.
-4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` -- how a class is
-   unlearned, how it is brought back; planes and maps to be looked at; what a network makes of
-   images on the way; the published code's perturbation.
-5. ``settings`` ``relearning`` -- what the words of a profile mean; attacks that train.
+3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
+   ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence`` --
+   what "near" means; fitting; OU@epsilon and friends; a study in the plane; the published numbers
+   beside ours; what a reader must know before believing a number; every method's numbers; networks
+   made elsewhere, their heads, their owner's images; one model's results in one file; what an audit
+   asks; whether a network can be told from an oracle.
+4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen``
+   ``findings`` -- how a class is unlearned, how it is brought back; planes and maps to be looked
+   at; what a network makes of images on the way; the published code's perturbation; a class new to
+   every network; what an audit found.
+5. ``settings`` ``relearning`` ``leaderboard`` ``sentences`` -- what the words of a profile mean;
+   attacks that train; results in one table; an audit in words.
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.
-8. ``measurements`` ``tuning`` ``claims`` -- what is measured, how settings are chosen, what holds.
-9. ``plots`` ``search`` -- pictures drawn from numbers; the search for a better objective.
-10. ``notebooks`` -- how a notebook starts, and what it leaves.
+8. ``measurements`` ``tuning`` ``claims`` ``given`` -- what is measured, how settings are chosen,
+   what holds; a study of models that are given.
+9. ``plots`` ``audit_request`` ``search`` -- pictures drawn from numbers; what is to be audited; the
+   search for a better objective.
+10. ``auditing`` ``notebooks`` ``report`` -- somebody's model measured; how a notebook starts, and
+    what it leaves; an audit to be read.
+11. ``audit`` -- the command.
 
 Importing this package imports nothing else.
 """

@@ -8,13 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from spotter_core.results import Row
+from spotter_core.results import TRAINED, Row
 
 YARDSTICKS = ("original", "retrain")
+UNTRAINED = "untrained"
+"""The battery's control, which is no method and in no table of methods."""
 KEYS = ["method", "forget", "seed"]
 SHOTS = 5
 PUBLISHED_NEAR = "published PGD"
 """Name that the profiles give to the published code's neighborhood of OU@ε."""
+OU_PARTS = ("residual_forget_mass", "conditional_shift")
+EXCESS = ("excess", "excess_low", "excess_high")
 ABOVE_CHANCE = 5.0
 """Points above guessing that retain accuracy must have, lest the network counts as collapsed."""
 
@@ -23,7 +27,8 @@ def relevant(rows: Iterable[Row], headline: str, published: str = PUBLISHED_NEAR
     """Return the rows that the tables of a study are made from, to be kept beside them.
 
     Args:
-        rows: Of ``accuracies``, ``over_unlearning_everywhere``, ``relearning``, ``dispersion``.
+        rows: Of ``accuracies``, ``over_unlearning_everywhere``, ``relearning``, ``dispersion``;
+            of ``head_attacks``, where a cell was attacked.
         headline: Name of the headline's neighborhood.
         published: Name of the published code's.
     """
@@ -40,9 +45,16 @@ def relevant(rows: Iterable[Row], headline: str, published: str = PUBLISHED_NEAR
             five = bool(at["shots"] == SHOTS)
             by_split = {"forget/test": unit or five, "forget/train": unit and five}
             return by_split.get(row.split, False)
+        near = (row.split, at.get("neighborhood"))
         if row.measure == "over_unlearning":
-            near = (row.split, at.get("neighborhood"))
             return near in (("forget/test", headline), ("forget/train", published))
+        if row.measure in OU_PARTS:
+            return near == ("forget/test", headline)
+        if row.measure == "relearned":
+            own = (at["support"], at.get("shots"), row.split) == ("own", SHOTS, "forget/test")
+            return own and at["attack"] not in TRAINED
+        if row.measure in EXCESS:
+            return at["attack"] == "worst" and bool(at["shots"] == SHOTS)
         if row.measure == "accuracy":
             return not row.split.endswith("/validation") and not at
         if row.measure == "mean_cosine":
@@ -71,13 +83,28 @@ def unit_row(frame: pd.DataFrame) -> Any:
     return (frame["metric"] == "cosine") & (frame["scale"] == 0.0)
 
 
+def of_battery(frame: pd.DataFrame) -> tuple[Any, Any]:
+    """Return masks of the battery's head-level attacks with five images, and of calibrated PRA."""
+    if "support" not in frame:  # no cell was attacked
+        nothing = pd.Series(data=False, index=frame.index)
+        return nothing, nothing
+    own = (frame["support"] == "own") & (frame["shots"] == SHOTS)
+    own &= ~frame["attack"].isin(TRAINED)
+    if "stage" in frame:
+        own &= frame["stage"].isna()
+    return own, own & (frame["attack"] == "pra_calibrated")
+
+
 def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the main numbers, a line for each method and cell, in percent where ``%`` is said.
 
     PRA is the attacker's best alpha at five shots. ``pra``: a cosine prototype of unit length, as
     the published table has it; ``pra_l2``: the published nearest-mean rule; ``pra_scaled``: the
     cosine prototype as long as the retained rows of the head are on average. ``pra_any`` is
-    ``pra`` at the k that suits the attacker best, cell by cell.
+    ``pra`` at the k that suits the attacker best, cell by cell. ``mass`` and ``shift`` are OU's two
+    parts. ``calibrated`` is PRA with length and threshold chosen by the attacker, ``worst`` the
+    head-level attack of the battery that regains most with five images; NaN in cells that were not
+    attacked.
 
     ``diverged``: the method has no model there, and no numbers. ``collapsed``: it has one that is
     of no use, since its retain accuracy is less than half of the original's or, where a row of
@@ -93,22 +120,28 @@ def per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     five = frame["shots"] == SHOTS
     headline = frame["neighborhood"] == frame["neighborhood"].dropna().iloc[0]
     test = "forget/test"
+    attacked, calibrated = of_battery(frame)
     table = pd.DataFrame(
         {
             "forget": 100 * pick(frame, "accuracy", test, plain).mean(),
             "retain": 100 * pick(frame, "accuracy", "retain/test", plain).mean(),
             "ou": pick(frame, "over_unlearning", test, headline).mean(),
+            "mass": 100 * pick(frame, "residual_forget_mass", test, headline).mean(),
+            "shift": pick(frame, "conditional_shift", test, headline & plain).mean(),
             "pra": 100 * pick(frame, "pra_accuracy", test, published & five).max(),
             "pra_any": 100 * pick(frame, "pra_accuracy", test, published).max(),
             "pra_l2": 100 * pick(frame, "pra_accuracy", test, nearest & five).max(),
             "pra_scaled": 100 * pick(frame, "pra_accuracy", test, matched & five).max(),
+            "calibrated": 100 * pick(frame, "relearned", test, calibrated).max(),
+            "worst": 100 * pick(frame, "relearned", test, attacked).max(),
             "cosine": pick(frame, "mean_cosine", test, plain).mean(),
             "retained_read": pick(frame, "images_read", "retain/train").sum(),
             "diverged": pick(frame, "diverged", "").max(),
         }
     )
     table["diverged"] = table["diverged"].notna()
-    table = table.sort_index().loc[list(frame["method"].unique())]
+    models = [m for m in frame["method"].unique() if m != UNTRAINED]
+    table = table.sort_index().loc[models]
     chance = 100 * pick(frame, "chance", "retain/test").mean().droplevel("method")
     table["collapsed"] = collapsed(table["retain"], chance)
     return table

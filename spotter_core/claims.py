@@ -1,8 +1,8 @@
-"""The paper's five claims, judged from rows, and the main table.
+"""The paper's five claims, judged from rows.
 
-Layer 8: rows in, tables and verdicts out; no model is needed. The numbers of a cell and the
-comparison with the published ones are handed on from :mod:`~spotter_core.cells` and
-:mod:`~spotter_core.comparison`.
+Layer 8: rows in, tables and verdicts out; no model is needed. The numbers of a cell, the main table
+and the comparison with the published one are handed on from :mod:`~spotter_core.cells`,
+:mod:`~spotter_core.main_table` and :mod:`~spotter_core.comparison`.
 """
 
 import math
@@ -17,29 +17,18 @@ from spotter_core.cells import (
     SHOTS,
     YARDSTICKS,
     blocks,
-    mean_and_spread,
     per_cell,
     relevant,
     state,
 )
 from spotter_core.comparison import as_published, published_table
+from spotter_core.main_table import COLUMNS, main_table
 from spotter_core.results import bootstrap_interval
 
 OURS = "spotter"
 ONE_CELL = "one cell: no interval"
 FORGOTTEN = 1.0
 """Percent of forget accuracy up to which a base method counts as one that forgets."""
-COLUMNS = {
-    "forget": "forget acc. %",
-    "retain": "retain acc. %",
-    "ou": "OU@ε",
-    "pra": "PRA % (k=5)",
-    "pra_l2": "PRA % (l2)",
-    "pra_scaled": "PRA % (row scaled)",
-    "cosine": "mean cosine",
-}
-DIGITS = {"ou": 4, "cosine": 3}
-"""Decimals of those that have other than one; OU's as in the published table."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +74,6 @@ class Claim:
         value, low, high = (f"{round(x, 9) + 0.0:.3g}" for x in (self.value, self.low, self.high))
         interval = "" if math.isnan(self.low) else f" [{low}, {high}]"
         return f"{value}{interval} {self.unit}"
-
-
-def main_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the study's table: mean ± standard deviation over cells, a line for each method.
-
-    A method that diverged in some cells is averaged over the others; the last column, ``note``,
-    then says so, or that its networks collapsed. It is there only where it says something.
-
-    Args:
-        frame: As for :func:`~spotter_core.cells.per_cell`.
-    """
-    cells = per_cell(frame)
-    lines = []
-    for block, methods in blocks(cells).items():
-        for method in methods:
-            own = cells.loc[method]
-            line: dict[str, str | None] = {"method": method, "reads": block}
-            for key, title in COLUMNS.items():
-                line[title] = mean_and_spread(own[key], DIGITS.get(key, 1))
-            lines.append(line | {"note": state(own) or None})
-    table = pd.DataFrame(lines)
-    return table if table["note"].notna().any() else table.drop(columns="note")
 
 
 def worst_base(cells: pd.DataFrame) -> str | None:
@@ -172,7 +139,7 @@ def judge(frame: pd.DataFrame, method: str = OURS) -> list[Claim]:
     worst = worst_base(cells)
     lost = original["retain"] - ours["retain"]
     against = f"OU@ε against the {opponent(cells)}"
-    most = int(frame["shots"].max())
+    most = int(frame.loc[frame["measure"] == "pra_accuracy", "shots"].max())
     attack = f"PRA accuracy, cosine row of unit length, best α and k ≤ {most}"
     theirs = ours["ou"] * math.nan if worst is None else cells.loc[worst]["ou"]
     measured: list[tuple[int, str, Any, Any, float, str]] = [

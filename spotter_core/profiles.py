@@ -14,6 +14,11 @@ import yaml
 
 from spotter_core.files import project_root
 
+LISTS = {"forget", "seeds", "epsilons", "shots", "alphas", "ablation_seeds"} | {
+    *("attacked", "by_stage", "by_training")
+}
+"""Keys of a profile whose values are lists."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -64,7 +69,11 @@ class Profile:
         attacks: Metric and scale of the attacks, beside shots and alphas.
         curves: Neighborhoods whose OU is followed over ``epsilons``.
         ablation: Values of Spotter's settings that notebook 07 varies one at a time.
-        ablation_seeds: Runs that notebook 07 makes more models of; empty for all.
+        ablation_seeds: Runs that notebook 07 makes more models of; empty for all. What takes
+            longest of the battery is measured of these alone, too.
+        attacked: Sets of forget classes that the battery of notebook 04b attacks; empty for all.
+        by_stage: Methods whose networks are attacked at every stage; all where it is not given.
+        by_training: Methods whose networks are attacked by training; all where it is not given.
         tuning: Cells and candidates that ``methods`` were chosen from; see ``tuning.py``.
         size: Side that a folder's images are resized to.
         evaluated: Retained training images that measurements read at most; empty for all.
@@ -92,6 +101,9 @@ class Profile:
     ablation: dict[str, list[Any]]
     tuning: dict[str, Any]
     ablation_seeds: tuple[int, ...] = ()
+    attacked: tuple[tuple[int, ...], ...] = ()
+    by_stage: tuple[str, ...] | None = None
+    by_training: tuple[str, ...] | None = None
     size: int | None = None
     evaluated: int | None = None
     jobs: Mapping[str, int] | None = None
@@ -138,12 +150,15 @@ def load_profile(name: str) -> Profile:
         raise ValueError(f"{path} must consist of keys and values; known keys: {sorted(known)}")
     if unknown := sorted(map(str, set(content) - known)):
         raise ValueError(f"{path} has unknown keys {unknown}; known: {sorted(known)}")
-    for key in {"forget", "seeds", "epsilons", "shots", "alphas", "ablation_seeds"} & set(content):
+    for key in LISTS & set(content):
         if not isinstance(content[key], list):
             raise ValueError(f"{path}: {key} must be a list, got {content[key]!r}")
         content[key] = tuple(tuple(v) if isinstance(v, list) else v for v in content[key])
-    if not all(isinstance(classes, tuple) for classes in content.get("forget", ())):
-        raise ValueError(f"{path}: forget must be a list of lists, such as [[0], [3, 8]]")
+    for key in ("forget", "attacked"):
+        if not all(isinstance(classes, tuple) for classes in content.get(key, ())):
+            raise ValueError(f"{path}: {key} must be a list of lists, such as [[0], [3, 8]]")
+    if unknown := sorted(set(content.get("attacked", ())) - set(content.get("forget", ()))):
+        raise ValueError(f"{path}: attacked holds {unknown}, which forget does not")
     try:
         return Profile(name=name, **content)
     except TypeError as error:

@@ -16,6 +16,8 @@ import pandas as pd
 from spotter_core.files import write_text_atomically
 
 FORMAT = "spotter-rows-1"
+TRAINED = ("fine_tuning", "retain_only", "batch_norm", "noise", "int8")
+"""Attacks, as rows name them, that change the network's weights; measured where there is time."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,24 @@ def bootstrap_interval(
         means = means / np.asarray(over, dtype=float)[index].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def resampled_means(
+    values: Sequence[Sequence[float]] | np.ndarray, *, draws: int = 2000, seed: int = 0
+) -> np.ndarray:
+    """Return ``(draws, columns)`` means over resampled rows, all columns by the same rows.
+
+    Args:
+        values: ``(rows, columns)``, such as images and attacks.
+        draws: Number of resamples.
+        seed: Equal seeds give equal resamples.
+    """
+    array = np.asarray(values, dtype=float)
+    count = len(array)
+    even = np.full(count, 1.0 / count)
+    times = np.random.default_rng(seed).multinomial(count, even, size=draws)
+    means: np.ndarray = times @ array / count
+    return means
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from spotter_core.attacks import HEAD_ATTACKS, Seen
 from spotter_core.attacks.battery import HeadBattery
 from spotter_core.equivalence import Scored, compared, in_markdown, regained_table
 from spotter_core.files import project_root, settings_hash, write_text_atomically
-from spotter_core.measurements.battery import FEATURE_ATTACKS
+from spotter_core.measurements.layer_sweep import FEATURE_ATTACKS
 from spotter_core.methods import ForgetOnlyMethod, unlearn
 from spotter_core.methods.adversarial_probe import AdversarialProbe
 from spotter_core.metrics import accuracy, conditional_shift, mean_cosine_similarity

@@ -26,6 +26,24 @@ class Study(Workshop):
         seeds = self.profile.ablation_seeds
         return [cell for cell in cells if cell.seed in seeds] or list(cells)
 
+    def attacked_cells(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells that the battery attacks: those of the profile's ``attacked`` classes.
+
+        All of them, if none is among the profile's.
+        """
+        chosen = {tuple(sorted(classes)) for classes in self.profile.attacked}
+        return [cell for cell in cells if cell.forget in chosen] or list(cells)
+
+    def closely_attacked(self, how: str) -> list[str]:
+        """Return the models that take part in what takes longest of the battery.
+
+        Args:
+            how: ``"by_stage"`` or ``"by_training"``, the profile's keys.
+        """
+        chosen = getattr(self.profile, how)
+        methods = self.profile.methods if chosen is None else chosen
+        return ["original", *(m for m in methods if m != "original")] if methods else []
+
     def row(
         self, cell: Cell, method: str, where: str, measure: str, value: float, unit: str, **at: Any
     ) -> Row:

@@ -61,6 +61,9 @@ def rows_of(methods):
         for neighborhood, scale in (("PGD toward", 1.0), ("uniform", 0.1)):
             add("over_unlearning", scale * has["ou"], neighborhood=neighborhood)
             add("over_unlearning", 0.654, "forget/train", neighborhood=neighborhood)
+            add("residual_forget_mass", scale * has["ou"] / 10, neighborhood=neighborhood)
+            add("conditional_shift", scale * has["ou"] / 2, neighborhood=neighborhood)
+        add("conditional_shift", 0.777, neighborhood="PGD toward", retained="7")
         add("over_unlearning", has["ou"] + 0.0123, "forget/train", neighborhood="published PGD")
         add("over_unlearning", 0.456, neighborhood="published PGD")
         for shots, alpha, metric, scale in product((5, 10), (0.5, 1.0), ("cosine", "l2"), (0, 1)):
@@ -78,7 +81,26 @@ def rows_of(methods):
             add("pra_accuracy", seen if as_published else 0.987, "forget/train", **at)
         add("mean_cosine", 0.25)
         add("mean_cosine", 0.75, "retain/test")
+        if forget == "3":  # the other class was not attacked
+            rows.extend(battery_rows(row, has["pra"]))
     return rows
+
+
+def battery_rows(row, share):
+    """What the battery writes: attacks at several k, controls, stages; the worst here is LDA."""
+    known = {"pra_calibrated": 0.5 * share, "lda": 0.8 * share + 0.01 * row.seed}
+    tried = [(name, 5, "own", value, {}) for name, value in known.items()]
+    tried += [("int8", 0, "own", 0.1 * share, {}), ("full_probe", None, "own", 1.0, {})]
+    tried += [("lda", 10, "own", 0.999, {}), ("lda", 5, "shuffled", 0.999, {})]
+    tried += [("lda", 5, "own", 0.999, {"stage": "body.0"})]
+    for attack, shots, support, value, more in tried:
+        at = {"attack": attack, "support": support, **more} | ({"shots": shots} if shots else {})
+        at = at | ({"shots": 0} if shots == 0 else {})
+        yield replace(row, measure="relearned", value=value, at=at)
+        yield replace(row, measure="relearned", value=0.5, split="retain/test", at=at)
+    for end, value in (("", 0.1), ("_low", 0.05), ("_high", 0.15)):
+        at = {"attack": "worst", "support": "own", "shots": 5}
+        yield replace(row, measure=f"excess{end}", value=value, at=at)
 
 
 def frame_of(**changes):
@@ -100,8 +122,8 @@ def test_the_numbers_of_a_cell_are_picked_from_the_right_rows():
     frame = frame_of(spotter={"ou": [0.01, 0.02, 0.03, 0.04], "pra": 0.4})
     table = per_cell(frame)
     assert list(table) == [
-        *("forget", "retain", "ou", "pra", "pra_any", "pra_l2", "pra_scaled"),
-        *("cosine", "retained_read", "diverged", "collapsed"),
+        *("forget", "retain", "ou", "mass", "shift", "pra", "pra_any", "pra_l2", "pra_scaled"),
+        *("calibrated", "worst", "cosine", "retained_read", "diverged", "collapsed"),
     ]
     assert not table[["diverged", "collapsed"]].any(axis=None)
     assert table.index.unique("method").tolist() == list(GOOD)
@@ -113,6 +135,11 @@ def test_the_numbers_of_a_cell_are_picked_from_the_right_rows():
     assert line["pra_any"] == pytest.approx(100 * 0.4)
     assert line["pra_scaled"] == pytest.approx(100 * 0.4 * 0.75 * 0.8)
     assert line["cosine"] == 0.25
+    assert (line["mass"], line["shift"]) == (pytest.approx(0.4), pytest.approx(0.02))
+    assert line[["calibrated", "worst"]].isna().all()  # class 8 was not attacked
+    attacked = table.loc[("spotter", "3", 1)]
+    assert attacked["calibrated"] == pytest.approx(100 * 0.5 * 0.4)
+    assert attacked["worst"] == pytest.approx(100 * (0.8 * 0.4 + 0.01))
     assert table.loc["finetune"]["retained_read"].tolist() == [500] * 4
     oracle = table.loc[("retrain", "3", 0)]  # whose scaled attacks are the stronger ones
     assert oracle["pra_any"] == pytest.approx(100 * 0.9)
@@ -170,6 +197,20 @@ def test_the_main_table_has_mean_and_spread_over_cells_block_by_block():
     assert line["forget acc. %"] == "0.0 ± 0.0"
     assert line["PRA % (k=5)"] == "37.5 ± 0.0"
     assert line["mean cosine"] == "0.250 ± 0.000"
+    assert line["worst attack %"] == f"40.5 ± {0.5 * math.sqrt(2):.1f}"
+    # the oracles of class 3 regain 72 and 73: they differ by 0.5 sqrt(2) around 72.5
+    assert (
+        line["worst attack beyond oracle"]
+        == f"-32.0 [-32.5, -31.5] ({-32 / 0.5**0.5:+.1f} spreads)"
+    )
+    assert pd.isna(table.set_index("method").loc["retrain", "worst attack beyond oracle"])
+
+
+def test_the_batterys_columns_are_there_only_where_a_cell_was_attacked():
+    rows = [row for row in rows_of(GOOD) if row.measure != "relearned"]
+    battery = [COLUMNS[key] for key in ("calibrated", "worst", "excess")]
+    kept = [title for title in COLUMNS.values() if title not in battery]
+    assert list(main_table(to_frame(rows))) == ["method", "reads", *kept]
 
 
 def first_cell(rows):
@@ -184,6 +225,8 @@ def test_one_cell_has_neither_spread_nor_interval_and_says_so():
     assert table["OU@ε"].tolist()[:-1] == known
     assert pd.isna(table["OU@ε"].iloc[-1])
     assert "±" not in to_markdown(table)
+    # the interval is over images, and one oracle has no spread
+    assert table.loc["spotter", "worst attack beyond oracle"] == "-71.6 [5.0, 15.0]"
     assert table.loc["delete", "note"] == "diverged"
     claims = judge(frame)
     assert [claim.verdict() for claim in claims] == [f"{HOLDS}, one cell: no interval"] * 6

@@ -12,8 +12,11 @@ from spotter_core.attacks import HEAD_ATTACKS, CalibratedRow, PrototypeAttack, S
 from spotter_core.attacks.battery import HeadBattery
 from spotter_core.measurements import ablated
 from spotter_core.measurements.retained_damage import likeness
+from spotter_core.measurements.training_attacks import common_of
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
+from spotter_core.never_seen import never_seen_classes, upside_down
+from spotter_core.profiles import Cell
 from spotter_core.results import to_frame
 from spotter_core.training import predict
 
@@ -151,7 +154,9 @@ def test_over_unlearning_is_measured_in_every_neighborhood(study, tables):
     splits = table.groupby("neighborhood")["split"].agg(set)
     assert splits["PGD toward"] == splits["published PGD"] == set(ON_FORGET)
     assert splits["uniform"] == set(ON_FORGET) - {"forget/train"}
-    assert len(table) == (3 + 3 + 2) * (len(MODELS) * len(PARTS) + 1)
+    # on test images every number has an interval over images, two rows more
+    numbers = len(MODELS) * len(PARTS)
+    assert len(table) == (3 + 3 + 2) * (numbers + 1) + 3 * 2 * numbers
     for model in MODELS:
         near = study.near(OTHER, "uniform", "forget/validation")
         seen = predict(study.model(OTHER, model), near.images).logits
@@ -219,15 +224,18 @@ def test_damage_to_retained_images_is_told_by_class_in_three_groups(study, table
         assert hits == pytest.approx(accuracy(seen, part.labels))
 
 
-def test_head_attacks_are_the_batterys_with_both_controls(study):
-    methods = ["original", "spotter"]
+def test_head_attacks_are_the_batterys_with_all_controls(study):
+    methods = ["original", "retrain", "spotter"]
     table = to_frame(measurements.head_attacks(study, OTHER, methods))
     assert table["method"].unique().tolist() == [*methods, "untrained"]
-    assert set(table["support"]) == {"own", "shuffled"}
+    assert set(table["support"]) == {"own", "shuffled", "never seen"}
     smallest = min(int((study.part(OTHER, "forget/train").labels == c).sum()) for c in OTHER.forget)
-    assert set(table["shots"]) == {k for k in (1, 5, 10, 50) if k <= smallest}
-    own = len(HEAD_ATTACKS) * table["shots"].nunique()
-    assert len(table) == 3 * own * (4 + 3)  # three targets and an area; one target less if shuffled
+    assert set(table["shots"].dropna()) == {k for k in (1, 5, 10, 50) if k <= smallest}
+    ks, every = table["shots"].nunique(), len(HEAD_ATTACKS)
+    with_images = sum(attack.needs_images for attack in HEAD_ATTACKS.values())
+    assert with_images == every - 1
+    # three targets and an area; one target less if shuffled; and a new head on two targets
+    assert len(table) == 4 * (ks * (2 * 4 * every + 3 * with_images) + 2) + 3 * 3 * ks * (every + 1)
 
     def seen(*wheres):
         sets = [study.part(OTHER, w) for w in wheres]
@@ -251,6 +259,18 @@ def test_head_attacks_are_the_batterys_with_both_controls(study):
         assert found == pytest.approx(mean, abs=0.02)  # batches differ, so rounding does
     mean = outcomes[0].auroc.mean().item()
     assert value(table, measure="auroc", **line) == pytest.approx(mean, abs=0.01)
+    own, oracle = (
+        value(table, measure="relearned", split="forget/test", **(line | {"method": m}))
+        for m in ("spotter", "retrain")
+    )
+    ends = [value(table, measure=f"excess{end}", **line) for end in ("_low", "", "_high")]
+    assert ends[1] == pytest.approx(own - oracle)
+    assert ends == sorted(ends)
+    worst = table[(table["measure"] == "relearned") & (table["split"] == "forget/test")]
+    worst = worst[(worst["shots"] == 5) & (worst["support"] == "own")]
+    worst = worst.groupby("method")["value"].max()
+    found = value(table, measure="excess", **(line | {"attack": "worst"}))
+    assert found == pytest.approx(worst["spotter"] - worst["retrain"])
 
 
 def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):
@@ -267,21 +287,78 @@ def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):
     assert sweep["value"].between(0.0, 1.0).all()
 
 
-def test_training_attacks_have_rows_of_every_model_and_the_same_images(study):
-    methods = ["original", "neggrad"]
-    table = to_frame(measurements.training_attacks(study, OTHER, methods))
-    assert table["method"].unique().tolist() == [*methods, "untrained"]
+@pytest.fixture(scope="module")
+def attacked(study):
+    """Rows of training attacks; a module-wide table, as they take seconds."""
+    return to_frame(measurements.training_attacks(study, OTHER, ["original", "neggrad"]))
+
+
+def test_training_attacks_have_rows_of_every_model_and_the_same_images(study, attacked):
+    assert attacked["method"].unique().tolist() == ["original", "neggrad", "untrained"]
     attacks = {"fine_tuning", "retain_only", "batch_norm", "noise", "int8"}
-    reached = table[(table["measure"] == "relearned") & (table["split"] == "forget/test")]
+    reached = attacked[(attacked["measure"] == "relearned") & (attacked["split"] == "forget/test")]
     assert set(reached["attack"]) == attacks
-    assert len(reached) == 3 * (3 + 3)
-    curve = table[(table["measure"] == "relearning_curve") & (table["method"] == "neggrad")]
-    start = curve[curve["step"] == 0]["value"].unique()
+    assert (reached["support"] == "own").sum() == 3 * (3 + 3)
+    curve = attacked[(attacked["measure"] == "relearning_curve") & (attacked["support"] == "own")]
+    curve = curve[(curve["method"] == "neggrad") & (curve["step"] == 0)]
     logits = predict(study.model(OTHER, "neggrad"), study.part(OTHER, "forget/test").images).logits
-    assert start.tolist() == [accuracy(logits, study.part(OTHER, "forget/test").labels)]
-    area = table[(table["measure"] == "relearning_area") & (table["method"] == "original")]
+    start = accuracy(logits, study.part(OTHER, "forget/test").labels)
+    assert curve["value"].unique().tolist() == [start]
+    area = attacked[(attacked["measure"] == "relearning_area") & (attacked["support"] == "own")]
+    area = area[area["method"] == "original"]
     assert len(area) == 3
     assert area["value"].between(0.8, 1.0).all()
+
+
+def test_no_two_training_attacks_have_the_same_row(attacked):
+    keys = [column for column in attacked if column not in ("value", "settings", "unit")]
+    assert not attacked.duplicated(keys).any()
+    assert attacked["value"].map(math.isfinite).all()
+
+
+def test_a_class_never_seen_is_scored_on_its_own_test_images_and_on_the_forgotten_ones(
+    study, attacked
+):
+    control = attacked[
+        (attacked["support"] == "never seen") & (attacked["attack"] == "fine_tuning")
+    ]
+    reached = control[control["measure"] == "relearned"]
+    assert set(reached["split"]) == {"never seen/test", "forget/test", "retain/test"}
+    start = control[(control["measure"] == "relearning_curve") & (control["step"] == 0)]
+    assert set(start["split"]) == {"never seen/test"}
+    retain = study.split(OTHER).retain
+    original = study.model(OTHER, "original")
+    sources = never_seen_classes(original, retain.validation, OTHER.forget)
+    turned = upside_down(retain.test, sources)
+    before = accuracy(predict(original, turned.images).logits, turned.labels)
+    assert set(start[start["method"] == "original"]["value"]) == {before}
+    assert before < 0.2
+
+
+def test_reminiscence_is_the_difference_of_the_steps_that_rows_tell(attacked):
+    speed = attacked[attacked["attack"] == "reminiscence"]
+    assert set(speed["shots"]) == {10}
+    by_rate = speed.dropna(subset="learning_rate")
+    for method in ("original", "neggrad", "untrained"):
+        own = by_rate[by_rate["method"] == method].set_index("learning_rate")
+        steps = own[own["measure"] == "steps_to_relearn"]
+        forget, new = (steps[steps["support"] == s]["value"] for s in ("own", "never seen"))
+        score = own[own["measure"] == "reminiscence"]["value"]
+        assert (new - forget).to_dict() == pytest.approx(score.to_dict())
+        mean = speed[(speed["method"] == method) & speed["learning_rate"].isna()]
+        assert mean["value"].item() == pytest.approx(score.mean())
+    original = by_rate[(by_rate["method"] == "original") & (by_rate["support"] == "own")]
+    assert (original[original["measure"] == "reminiscence"]["value"] > 0).all()
+
+
+def test_training_attacks_do_without_a_class_never_seen_where_none_can_be_made(study):
+    most = Cell(tuple(range(6)), 0)
+    assert list(common_of(study, most).kinds) == ["own"]
+    common = common_of(study, OTHER)
+    assert list(common.kinds) == ["own", "never seen"]
+    for draw in (0, 1):
+        sets = [common.drawn(support, 10_000, draw) for support in common.kinds]
+        assert len(sets[0]) == len(sets[1]) == 2 * common.shots
 
 
 def test_neighbors_are_the_retained_images_most_like_the_forget_class(study):

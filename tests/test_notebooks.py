@@ -221,7 +221,7 @@ def test_a_notebook_asks_one_question_in_15_to_30_cells(notebook):
     assert 15 <= len(notebook.cells) <= 30
     kind, text, _ = notebook.cells[0]
     assert kind == "markdown"
-    assert re.match(rf"# {notebook.path.stem[:2]} · .+\n", text)
+    assert re.match(rf"# {notebook.path.stem.partition('_')[0]} · .+\n", text)
     assert notebook.kernel == "python3"
 
 

@@ -109,7 +109,7 @@ def run(project, monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.parametrize("number", ["00", "01", "03", "04", "06", "07"])
+@pytest.mark.parametrize("number", ["00", "01", "03", "04", "06", "07", "09"])
 def test_a_notebook_runs_on_a_folder_of_colour_images(run, project, number):
     names = run(number, CELLS)
     assert [str(cell) for cell in names["cells"]] == CELLS

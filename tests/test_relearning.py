@@ -13,8 +13,6 @@ from spotter_core.metrics import accuracy
 from spotter_core.models import build_model
 from spotter_core.relearning import (
     FREE,
-    OWN_FORGET,
-    OWN_RETAIN,
     Curve,
     FineTuning,
     Held,
@@ -53,16 +51,17 @@ QUICK = FineTuning(steps=(1, 10, 100), learning_rates=(0.0001, 0.02), batch_size
 
 
 def test_a_few_images_bring_a_hidden_class_back(hidden, held, unchanged):
+    targets = {"forget": held.forget, "retain": held.retain}
     with unchanged(hidden):
-        found = QUICK(hidden, held, {"forget": held.forget, "retain": held.retain})
+        found = QUICK(hidden, held, targets, followed=["forget"])
     assert found.accuracy["forget"] > 0.4
     assert found.accuracy["retain"] > 0.8
-    assert (found.learning_rate, found.steps) == (0.02, found.steps)
+    assert found.learning_rate == found.curve.learning_rate == 0.02
     assert found.steps > 1
     slow, fast = found.curves
     assert slow.accuracy["forget"] == [0.0] * 4
     assert fast.accuracy["forget"][0] == 0.0
-    assert [len(curve.steps) for curve in found.curves] == [4, 4]
+    assert [len(curve.accuracy["forget"]) for curve in found.curves] == [4, 4]
 
 
 def test_without_forget_images_none_is_trained_on(hidden, held, monkeypatch):
@@ -81,34 +80,95 @@ def test_without_forget_images_none_is_trained_on(hidden, held, monkeypatch):
 
 
 def test_equal_seeds_give_equal_curves_and_others_other_ones(hidden, held):
+    attack, targets = replace(QUICK, steps=tuple(range(1, 41))), {"forget": held.forget}
     one, two, other = (
-        QUICK(hidden, held, {"forget": held.forget}, seed=s).curves for s in (3, 3, 4)
+        attack(hidden, held, targets, followed=["forget"], seed=s).curves for s in (3, 3, 4)
     )
     assert one == two
     assert one != other
 
 
-def test_the_attacker_stops_where_his_own_images_say_and_pays_no_more_than_allowed(hidden, held):
-    for allowed in (0.0, 0.2):
-        attack = replace(QUICK, allowed=allowed)
-        found = attack(hidden, held, {"forget": held.forget})
-        tried = [
-            (curve.accuracy[OWN_FORGET][i], curve.learning_rate, curve.steps[i])
-            for curve in found.curves
-            for i in range(4)
-            if curve.accuracy[OWN_RETAIN][0] - curve.accuracy[OWN_RETAIN][i] <= allowed + 1e-9
-        ]
-        most = max(forget for forget, *_ in tried)
-        assert (most, found.learning_rate, found.steps) in tried
+def whole_grid(attack, model, held, target, seed=0):
+    """What the attack came to, everything tried: (learning rate, steps, accuracy on ``target``)."""
+
+    def right(network, samples):
+        return accuracy(predict(network, samples.images).logits, samples.labels)
+
+    before = right(model, held.retain)
+    best = (right(model, held.forget), attack.learning_rates[0], 0, right(model, target))
+    for rate in attack.learning_rates:
+        student, order = copy.deepcopy(model).eval(), seeded(seed)
+        velocity = [torch.zeros_like(p) for p in student.parameters()]
+        sides = [side for side in (held.support, held.reference) if side is not None]
+        waiting = [[] for _ in sides]
+        for step in range(1, attack.steps[-1] + 1):
+            batch = []
+            for side, left in zip(sides, waiting, strict=True):
+                if not left:
+                    left += torch.randperm(len(side), generator=order).tolist()
+                batch += [(side, i) for i in left[: attack.batch_size]]
+                del left[: attack.batch_size]
+            losses = [
+                -student(side.images[i : i + 1]).log_softmax(1)[0, side.labels[i]]
+                for side, i in batch
+            ]
+            gradients = torch.autograd.grad(sum(losses) / len(losses), [*student.parameters()])
+            with torch.no_grad():
+                for p, v, g in zip(student.parameters(), velocity, gradients, strict=True):
+                    v.mul_(attack.momentum).add_(g)
+                    p.sub_(rate * v)
+            if step in attack.steps:
+                own, kept = right(student, held.forget), right(student, held.retain)
+                if own > best[0] and before - kept <= attack.allowed + 1e-9:
+                    best = (own, rate, step, right(student, target))
+    return best[1:]
+
+
+@pytest.mark.parametrize(("shots", "allowed"), [(0, 0.2), (1, 0.0), (4, 0.0), (4, 0.2)])
+def test_the_choice_is_that_of_an_attacker_who_tries_everything(
+    hidden, held, samples, shots, allowed
+):
+    attack = replace(QUICK, steps=(1, 10, 40), allowed=allowed, learning_rates=(0.001, 0.02, 0.05))
+    support = held.support.subset(slice(shots)) if shots else None
+    own = replace(held, support=support)
+    found = attack(hidden, own, {"all": samples}, seed=5)
+    expected = whole_grid(attack, hidden, own, samples, seed=5)
+    assert (found.learning_rate, found.steps, found.accuracy["all"]) == expected
+
+
+def test_with_nothing_left_to_gain_no_further_learning_rate_is_tried(known, held):
+    perfect = replace(held, forget=held.forget.subset(slice(1)))
+    found = QUICK(known, perfect, {"forget": held.forget}, followed=["forget"])
+    assert (found.steps, found.learning_rate) == (0, 0.0001)
+    assert [curve.learning_rate for curve in found.curves] == [0.0001]
+    assert len(found.curve.accuracy["forget"]) == 4  # the curve is whole all the same
+
+
+def test_a_ruinous_learning_rate_is_not_chosen(hidden, held):
     ruinous = replace(QUICK, learning_rates=(1e30,), allowed=0.0)
     found = ruinous(hidden, held, {"forget": held.forget})
     assert (found.steps, found.accuracy["forget"]) == (0, 0.0)
 
 
 def test_a_curve_starts_at_the_network_as_it_was_found(hidden, held):
-    curve = QUICK.curve(hidden, held, {"retain": held.retain}, 0.001, 0)
+    found = QUICK(hidden, held, {"retain": held.retain}, followed=["retain"])
     logits = predict(hidden, held.retain.images).logits
-    assert curve.accuracy["retain"][0] == accuracy(logits, held.retain.labels)
+    for curve in found.curves:
+        assert curve.accuracy["retain"][0] == accuracy(logits, held.retain.labels)
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "resnet18", "vit"])
+def test_networks_of_every_kind_are_attacked_on_a_copy(name, unchanged):
+    width = {"small_cnn": 4, "resnet18": 2, "vit": 8}[name]
+    shape = (3, 8, 8)
+    network = build_model(
+        name, num_classes=4, width=width, input_shape=shape, generator=seeded(1)
+    ).train()
+    images = ImageSet(torch.rand(24, *shape, generator=seeded(2)), torch.arange(24) % 4)
+    side = Held(images.subset(images.labels == 1), images, images, images)
+    with unchanged(network):
+        found = replace(QUICK, steps=(1, 2))(network, side, {"all": images})
+    assert 0.0 <= found.accuracy["all"] <= 1.0
 
 
 def test_steps_to_and_area_by_hand():

@@ -4,65 +4,10 @@ import math
 
 import pandas as pd
 import pytest
+from made_rows import RUNS, SOUND, frame_of, plain
 
 from spotter_core.results import bootstrap_interval
-from spotter_core.scores import (
-    BOUGHT,
-    BROKEN,
-    CLUSTERS,
-    EMPTY,
-    HEAD_LEVEL,
-    MISLED,
-    against_oracles,
-    red_flags,
-    regained,
-    side,
-)
-
-ATTACKS = ("pra", "pra_calibrated", "nearest_mean", "nearest_image", "linear_probe")
-RUNS = [("3", 0), ("3", 1), ("8", 0), ("8", 1)]
-
-
-def frame_of(values, *, shots=5, runs=RUNS, support="own", split="forget/test"):
-    """Rows of ``relearned``: ``values[method][attack]`` is a number, or one for each run."""
-    lines = []
-    for method, by_attack in values.items():
-        for attack in ATTACKS:
-            found = by_attack.get(attack, by_attack.get("else", 0.5))
-            each = found if isinstance(found, list) else [found] * len(runs)
-            for (forget, seed), value in zip(runs, each, strict=True):
-                lines.append(
-                    {
-                        "method": method,
-                        "forget": forget,
-                        "seed": seed,
-                        "split": split,
-                        "measure": "relearned",
-                        "attack": attack,
-                        "shots": shots,
-                        "support": support,
-                        "value": value,
-                    }
-                )
-    return pd.DataFrame(lines)
-
-
-def plain(measure, values, split="forget/test", **more):
-    lines = [
-        {"method": m, "forget": f, "seed": s, "split": split, "measure": measure, "value": v} | more
-        for m, v in values.items()
-        for f, s in RUNS
-    ]
-    return pd.DataFrame(lines)
-
-
-SOUND = {
-    "original": {"else": 0.99},
-    "retrain": {"else": [0.5, 0.7, 0.2, 0.3]},
-    "delete": {"else": 0.6},
-    "untrained": {"else": 0.3},
-}
-
+from spotter_core.scores import against_oracles, excess_of_images, regained, side
 
 # --- scores ---------------------------------------------------------------------------------------
 
@@ -104,6 +49,8 @@ def test_far_below_the_oracles_has_a_side_as_far_above_has():
     assert found["hidden", "worst"] == "below"
     assert found["left", "worst"] == "above"
     assert [side(*pair) for pair in ((-0.1, 0.1), (math.nan, math.nan))] == ["like", "open"]
+    # an interval over cells knows nothing of how oracles differ
+    assert [side(0.01, 0.02, units) for units in (1.9, 2.1, math.nan)] == ["like", "above", "above"]
 
 
 def test_one_oracle_of_a_class_has_no_spread_and_one_cell_no_interval():
@@ -115,72 +62,29 @@ def test_one_oracle_of_a_class_has_no_spread_and_one_cell_no_interval():
     assert found["side"] == "open"
 
 
-# --- red flags ------------------------------------------------------------------------------------
+def test_without_an_oracle_there_is_no_excess():
+    table = regained(frame_of({m: SOUND[m] for m in ("original", "delete")}), 5)
+    with pytest.raises(ValueError, match="without a retrained oracle"):
+        against_oracles(table)
 
 
-def names(flags):
-    return {(flag.name, flag.method) for flag in flags}
+def test_attacks_that_need_no_image_stand_beside_every_k():
+    free = frame_of({m: {"else": 0.9} for m in SOUND}, shots=0)
+    free = free[free["attack"] == "pra"].assign(attack="int8")
+    table = regained(pd.concat([frame_of(SOUND), free]), 5)
+    assert table["int8"].unique().tolist() == [0.9]
+    assert table.loc["delete", "worst"].unique().tolist() == [0.6]  # of the head-level ones
+    stage = frame_of({m: {"else": 1.0} for m in SOUND}).assign(stage="body.0")
+    assert regained(pd.concat([frame_of(SOUND), stage]), 5).loc["delete", "pra"].max() == 0.6
 
 
-def test_sound_rows_raise_no_flag():
-    frame = pd.concat(
-        [
-            frame_of(SOUND),
-            frame_of({m: {"else": 0.95} for m in SOUND}, split="retain/test"),
-            plain("accuracy", dict.fromkeys(SOUND, 0.955), "retain/test"),
-            plain("mean_cosine", {"original": 0.8, "retrain": 0.6, "delete": 0.7}),
-            plain("crossing", {"original": 0.4}, neighborhood="PGD toward"),
-            frame_of({m: {"else": 0.12} for m in SOUND}, support="shuffled"),
-        ]
-    )
-    assert red_flags(frame, 5, chance=0.1) == []
-
-
-def test_a_probe_that_beats_the_mean_means_head_level_robustness_only():
-    values = SOUND | {"delete": {"linear_probe": 0.9, "else": 0.65}}
-    (flag,) = red_flags(frame_of(values), 5)
-    assert (flag.name, flag.method) == (HEAD_LEVEL, "delete")
-    assert flag.reason == "a linear probe regains 90%, the best mean of images 65%"
-    values["delete"]["pra_calibrated"] = 0.75
-    assert red_flags(frame_of(values), 5) == []
-
-
-def test_low_cosine_with_near_neighbors_means_clusters():
-    cosine = {"original": 0.8, "retrain": 0.6, "delete": 0.2}
-    frame = pd.concat([frame_of(SOUND), plain("mean_cosine", cosine)])
-    assert names(red_flags(frame, 5)) == {(CLUSTERS, "delete")}
-    values = SOUND | {"delete": {"nearest_image": 0.3, "else": 0.4}}
-    frame = pd.concat([frame_of(values), plain("mean_cosine", cosine)])
-    assert red_flags(frame, 5) == []
-
-
-def test_an_attack_that_gains_little_on_the_original_is_broken():
-    values = SOUND | {"original": {"nearest_image": 0.9, "else": 0.97}}
-    assert names(red_flags(frame_of(values), 5)) == {(BROKEN, "")}
-
-
-def test_a_neighborhood_of_which_nothing_crosses_is_said():
-    shares = [("near", 0.005), ("far", 0.3)]
-    crossing = [plain("crossing", {"original": v}, neighborhood=n) for n, v in shares]
-    (flag,) = red_flags(pd.concat([frame_of(SOUND), *crossing]), 5)
-    assert flag.name == EMPTY
-    assert flag.reason == "0.50% of the points of near lie across the boundary"
-
-
-def test_what_was_bought_with_retained_accuracy_is_said():
-    frame = pd.concat(
-        [
-            frame_of(SOUND),
-            frame_of({"delete": {"pra": 0.9, "else": 0.95}}, split="retain/test"),
-            plain("accuracy", {"delete": 0.96}, "retain/test"),
-        ]
-    )
-    (flag,) = red_flags(frame, 5)
-    assert (flag.name, flag.method) == (BOUGHT, "delete")
-    assert flag.reason == "pra costs 6.0 points of retained test accuracy"
-
-
-def test_an_attack_that_any_image_feeds_is_said():
-    shuffled = frame_of({"delete": {"nearest_mean": 0.3, "else": 0.1}}, support="shuffled")
-    frame = pd.concat([frame_of(SOUND), shuffled])
-    assert names(red_flags(frame, 5, chance=0.1)) == {(MISLED, "delete")}
+def test_the_excess_over_images_is_read_from_its_rows():
+    ends = {"excess": 0.2, "excess_low": 0.1, "excess_high": 0.3}
+    at = {"attack": "worst", "shots": 5}
+    frame = pd.concat([plain(m, {"delete": v}, **at) for m, v in ends.items()])
+    frame = pd.concat([frame, plain("excess", {"delete": 0.9}, attack="pra", shots=5)])
+    assert excess_of_images(frame, 5).loc["delete"].to_dict() == {
+        "mean": pytest.approx(0.2),
+        "low": pytest.approx(0.1),
+        "high": pytest.approx(0.3),
+    }

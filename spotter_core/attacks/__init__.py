@@ -5,6 +5,7 @@ Layer 4. :class:`PrototypeAttack` is the published one, :class:`PrototypeSweep` 
 tuned alike, on what the attacker holds (:mod:`~spotter_core.attacks.detection`).
 """
 
+from spotter_core.attacks.all_means import AllMeans, Novelty
 from spotter_core.attacks.class_means import NearestMean, WhitenedMean
 from spotter_core.attacks.detection import Attacker, Found, HeadAttack, Reference, Seen
 from spotter_core.attacks.neighbors import NearestImage
@@ -28,12 +29,15 @@ HEAD_ATTACKS: dict[str, HeadAttack] = {
         WhitenedMean(),
         NearestImage(),
         LinearProbe(),
+        AllMeans(),
+        Novelty(),
     )
 }
 """Every head-level attack of the battery with its grid."""
 
 __all__ = [
     "HEAD_ATTACKS",
+    "AllMeans",
     "Attacker",
     "CalibratedRow",
     "Found",
@@ -41,6 +45,7 @@ __all__ = [
     "LinearProbe",
     "NearestImage",
     "NearestMean",
+    "Novelty",
     "PrototypeAttack",
     "PrototypeSweep",
     "PublishedRow",

@@ -28,6 +28,7 @@ class Outcome:
         accuracy: By target, ``(S,)`` in [0, 1]; ``"forget/train"`` is the pool without the samples
             of the draw, NaN where nothing is left.
         auroc: ``(S,)``, of the margin, forgotten against retained test samples; 0.5 is chance.
+        rates: ``(N,)`` by forget test sample, the share of draws in which it is regained.
     """
 
     attack: str
@@ -36,6 +37,7 @@ class Outcome:
     thresholds: Tensor
     accuracy: dict[str, Tensor]
     auroc: Tensor
+    rates: Tensor
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,15 @@ class HeadBattery:
             attacker = Attacker(head, classes, support, retained, validation, self.allowed)
             for attack in self.attacks:
                 found = attack(attacker)
-                accuracy = {w: found.hits(s).double().mean(dim=1) for w, s in targets.items()}
+                margins = {where: found.margins(seen) for where, seen in targets.items()}
+                hits = {w: found.hits(seen, margins[w]).double() for w, seen in targets.items()}
+                accuracy = {where: values.mean(dim=1) for where, values in hits.items()}
                 right = (found.hits(pool) & left).sum(dim=1)
                 accuracy["forget/train"] = right / left.sum(dim=1).double()
-                area = auroc(*(found.margins(targets[f"{s}/test"]) for s in ("forget", "retain")))
-                outcomes.append(
-                    Outcome(attack.name, k, found.settings, found.thresholds, accuracy, area)
-                )
+                area = auroc(margins["forget/test"], margins["retain/test"])
+                rates = hits["forget/test"].mean(dim=0)
+                taken = found.settings, found.thresholds
+                outcomes.append(Outcome(attack.name, k, *taken, accuracy, area, rates))
         return outcomes
 
 

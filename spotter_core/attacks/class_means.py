@@ -1,9 +1,11 @@
-"""The forgotten class beside the means of the retained ones: nearest mean, plain and whitened.
+"""The mean of the attacker's images as seen from the retained classes: by cosine, and whitened.
 
-Layer 4.
+Layer 4. Both look at the direction from the center of the retained classes to that mean and at
+nothing else, so that images of other classes lead nowhere. Competing with the retained means as
+well (:mod:`~spotter_core.attacks.all_means`) also finds what is merely like none of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,34 +15,31 @@ from torch.nn import functional as F
 
 from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen
 
-Scores = Callable[[Tensor, Tensor], Tensor]
-"""(features ``(N, D)``, means ``(..., M, D)``) -> ``(..., N, M)``"""
-
 
 @dataclass(frozen=True)
 class NearestMean(HeadAttack):
-    """Nearest class mean, by cosine or Euclidean distance; the head is not looked at.
+    """Largest cosine with the attacker's mean, both as seen from the center of retained classes.
 
     References:
-        Snell et al. (2017), prototypical networks, with prototypes of all classes.
+        Snell et al. (2017), prototypical networks; the center is ours: features behind a ReLU all
+        point one way.
     """
 
     name: ClassVar[str] = "nearest_mean"
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
-        """Yield the detector of either distance."""
-        own, others = attacker.means, attacker.reference.means
-        yield {"distance": "cosine"}, lambda seen: margin(cosines, seen, own, others)
-        yield {"distance": "euclidean"}, lambda seen: margin(closeness, seen, own, others)
+        """Yield the one detector."""
+        center = attacker.reference.center
+        own = attacker.means - center
+        yield {}, lambda seen: cosines(seen.features - center, own)
 
 
 @dataclass(frozen=True)
 class WhitenedMean(HeadAttack):
-    r"""Linear discriminant analysis with a shrunk covariance, around the retained class means.
+    r"""Linear discriminant analysis: the attacker's mean against the center, shrunk covariance.
 
-    :math:`s_c(\phi) = \mu_c^T S^{-1} \phi - \frac12 \mu_c^T S^{-1} \mu_c` with
-    :math:`S = (1-s) \hat S + s \frac{tr \hat S}{D} I`. Whitening undoes a dispersion that is alike
-    in all directions.
+    :math:`(\mu_f - \bar\mu)^T S^{-1} \phi` with :math:`S = (1-s) \hat S + s \frac{tr \hat S}{D} I`
+    around the retained class means. Whitening undoes a dispersion that is alike in all directions.
 
     Attributes:
         shrinkage: Values of s on offer, in (0, 1].
@@ -51,27 +50,13 @@ class WhitenedMean(HeadAttack):
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
         """Yield a detector for every shrinkage."""
-        scatter = attacker.reference.scatter
-        size = scatter.diagonal().mean().clamp_min(1e-12)
-        eye = torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device)
-        own, others = attacker.means, attacker.reference.means
         for s in self.shrinkage:
-            inverse = torch.linalg.inv((1 - s) * scatter + s * size * eye)
+            rows = (attacker.means - attacker.reference.center) @ attacker.reference.inverse(s)
 
-            def scores(features: Tensor, means: Tensor, inverse: Tensor = inverse) -> Tensor:
-                rows = means @ inverse
-                return features @ rows.mT - 0.5 * (rows * means).sum(dim=-1)[..., None, :]
-
-            def detector(seen: Seen, scores: Scores = scores) -> Tensor:
-                return margin(scores, seen, own, others)
+            def detector(seen: Seen, rows: Tensor = rows) -> Tensor:
+                return seen.features @ rows.mT
 
             yield {"shrinkage": s}, detector
-
-
-def margin(scores: Scores, seen: Seen, own: Tensor, others: Tensor) -> Tensor:
-    """Return ``(S, N, F)``: a forget mean's score less the best retained mean's."""
-    best = scores(seen.features, others).amax(dim=-1, keepdim=True)
-    return scores(seen.features, own) - best
 
 
 def cosines(features: Tensor, means: Tensor) -> Tensor:
@@ -79,6 +64,19 @@ def cosines(features: Tensor, means: Tensor) -> Tensor:
     return F.normalize(features, dim=-1) @ F.normalize(means, dim=-1).mT
 
 
-def closeness(features: Tensor, means: Tensor) -> Tensor:
-    """Return ``(..., N, M)`` negative squared distances, less a part that all means share."""
-    return 2.0 * features @ means.mT - means.square().sum(dim=-1)[..., None, :]
+def closeness(features: Tensor, means: Tensor, inverse: Tensor | None = None) -> Tensor:
+    """Return ``(..., N, M)`` negative squared distances, less a part that all means share.
+
+    Args:
+        features: ``(N, D)``.
+        means: ``(..., M, D)``.
+        inverse: ``(D, D)`` of a covariance, for Mahalanobis distances; ``None``: Euclidean.
+    """
+    rows = means if inverse is None else means @ inverse
+    return 2.0 * features @ rows.mT - (rows * means).sum(dim=-1)[..., None, :]
+
+
+def distances(features: Tensor, means: Tensor, inverse: Tensor) -> Tensor:
+    """Return ``(N, M)`` Mahalanobis distances of ``(N, D)`` from ``(M, D)``."""
+    root = torch.linalg.cholesky(inverse)
+    return torch.cdist(features @ root, means @ root)

@@ -73,11 +73,33 @@ class Reference:
         return torch.stack([features[labels == c].mean(dim=0) for c in self.classes])
 
     @cached_property
+    def center(self) -> Tensor:
+        """``(D,)`` mean of the class means."""
+        return self.means.mean(dim=0)
+
+    @cached_property
     def scatter(self) -> Tensor:
         """``(D, D)`` covariance around the class means."""
         features, labels = self.seen.features, self.seen.labels
         apart = features - self.means[torch.searchsorted(self.classes, labels)]
         return apart.T @ apart / len(apart)
+
+    def inverse(self, shrinkage: float) -> Tensor:
+        """Return the ``(D, D)`` inverse of the scatter, shrunk toward equal variances.
+
+        Args:
+            shrinkage: In (0, 1].
+        """
+        if shrinkage not in self._inverses:
+            size = self.scatter.diagonal().mean().clamp_min(1e-12)
+            eye = torch.eye(len(self.scatter), dtype=size.dtype, device=size.device)
+            shrunk = (1 - shrinkage) * self.scatter + shrinkage * size * eye
+            self._inverses[shrinkage] = torch.linalg.inv(shrunk)
+        return self._inverses[shrinkage]
+
+    @cached_property
+    def _inverses(self) -> dict[float, Tensor]:
+        return {}
 
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:
@@ -159,10 +181,15 @@ class Found:
         parts: dict[int, Tensor] = {i: self.grid[i][1](seen) for i in set(self.chosen.tolist())}
         return torch.stack([parts[i][draw] for draw, i in enumerate(self.chosen.tolist())])
 
-    def hits(self, seen: Seen) -> Tensor:
-        """Return ``(S, N)``, whether a sample is answered by its label."""
-        found = answers(self.margins(seen), seen.logits, self.forget_classes, self.thresholds)
-        return found == seen.labels
+    def hits(self, seen: Seen, margins: Tensor | None = None) -> Tensor:
+        """Return ``(S, N)``, whether a sample is answered by its label.
+
+        Args:
+            seen: The samples.
+            margins: Theirs, if known.
+        """
+        known = self.margins(seen) if margins is None else margins
+        return answers(known, seen.logits, self.forget_classes, self.thresholds) == seen.labels
 
 
 @dataclass(frozen=True)
@@ -172,6 +199,8 @@ class HeadAttack(ABC):
     name: ClassVar[str]
     calibrated: ClassVar[bool] = True
     """Whether the threshold is chosen; else it is 0, as where a row competes in the head."""
+    needs_images: ClassVar[bool] = True
+    """Whether it looks at the attacker's samples of the class at all."""
 
     @abstractmethod
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
@@ -251,7 +280,7 @@ def threshold_within(
     silent = retain.logits.index_fill(1, index, -torch.inf).argmax(dim=1) == retain.labels
     before = int((retain.logits.argmax(dim=1) == retain.labels).sum())
     spare = int(silent.sum()) - before + int((allowed + ROUNDING) * len(silent))
-    at_stake = margins.amax(dim=2)[:, silent].sort(dim=1, descending=True).values
+    at_stake = margins.amax(dim=2)[:, silent]
     if spare >= at_stake.shape[1]:
         return margins.new_full((len(margins),), -torch.inf)
-    return at_stake[:, spare]
+    return at_stake.topk(spare + 1, dim=1).values[:, spare]

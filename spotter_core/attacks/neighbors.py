@@ -16,7 +16,7 @@ from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen
 
 @dataclass(frozen=True)
 class NearestImage(HeadAttack):
-    """Largest cosine with one of the attacker's images, alone or less that with a retained mean.
+    """Largest cosine with one of the attacker's images, as seen from the retained classes' center.
 
     A penalty on the mean cosine of a class is met by K tight, mutually orthogonal clusters as well,
     at 1/K; their mean is like none of them, but every member is like some other.
@@ -25,15 +25,13 @@ class NearestImage(HeadAttack):
     name: ClassVar[str] = "nearest_image"
 
     def detectors(self, attacker: Attacker) -> Iterator[tuple[dict[str, Any], Detector]]:
-        """Yield both detectors."""
-        images, means = attacker.support, attacker.reference.means
+        """Yield the one detector."""
+        center = attacker.reference.center
+        images = attacker.support - center
 
-        def alone(seen: Seen) -> Tensor:
+        def nearest(seen: Seen) -> Tensor:
             # draw by draw: all at once would be S K cosines for every sample
-            return torch.stack([cosines(seen.features, own).amax(dim=2).T for own in images])
+            features = seen.features - center
+            return torch.stack([cosines(features, own).amax(dim=2).T for own in images])
 
-        def against(seen: Seen) -> Tensor:
-            return alone(seen) - cosines(seen.features, means).amax(dim=1, keepdim=True)
-
-        yield {"against": "nothing"}, alone
-        yield {"against": "retained means"}, against
+        yield {}, nearest

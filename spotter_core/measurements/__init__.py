@@ -7,8 +7,9 @@ rows are measured anew where the code of their own file changed.
 
 from spotter_core.measurements.ablation import ablated, ablation, vital_signs
 from spotter_core.measurements.accuracy import SPLITS, accuracies, class_accuracies
-from spotter_core.measurements.battery import head_attacks, layer_sweep
+from spotter_core.measurements.battery import head_attacks
 from spotter_core.measurements.dispersion import dispersion
+from spotter_core.measurements.layer_sweep import layer_sweep
 from spotter_core.measurements.over_unlearning import (
     OU_PARTS,
     crossing_row,

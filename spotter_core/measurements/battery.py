@@ -4,75 +4,72 @@ Layer 8.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from spotter_core.attacks import (
-    HEAD_ATTACKS,
-    HeadAttack,
-    LinearProbe,
-    NearestMean,
-    Seen,
-    WhitenedMean,
-)
+from spotter_core.attacks import HEAD_ATTACKS, HeadAttack, Seen
 from spotter_core.attacks.battery import HeadBattery, Outcome
+from spotter_core.attacks.full_probe import full_probe
+from spotter_core.data import ImageSet
 from spotter_core.measurements.accuracy import SPLITS
 from spotter_core.models import Classifier
+from spotter_core.never_seen import never_seen_classes, upside_down
 from spotter_core.profiles import Cell
-from spotter_core.results import Row
+from spotter_core.results import Row, resampled_means
 from spotter_core.runtime import seeded_generator
-from spotter_core.stages import stage_features
 from spotter_core.study import Study
 from spotter_core.training import predict
 
-UNTRAINED = "untrained"
-"""Control: the architecture with random weights, which knows no class at all."""
-FEATURE_ATTACKS: tuple[HeadAttack, ...] = (NearestMean(), WhitenedMean(), LinearProbe())
-"""Those that look neither at the head nor at its scale."""
+UNTRAINED, ORACLE = "untrained", "retrain"
+"""Controls: the architecture with random weights, which knows no class at all; and the network that
+never saw the forgotten one."""
+OWN, SHUFFLED, NEVER_SEEN = "own", "shuffled", "never seen"
+"""Whose images the attacker takes for the forgotten class: its own, retained ones drawn at random,
+or those of a class that no network was trained on."""
+MOST = 2000
+"""Samples of a part that an attacker holds, or is scored on."""
+Parts = dict[str, Seen]
 
 
 def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     """What every head-level attack regains, for every k, mean over the attacker's draws.
 
-    His samples are forget training images, his reference retained ones; settings and threshold are
-    chosen on validation images, where retained accuracy may fall by a point at most. Scored on
-    forget test images, on forget training images without his own, and for the price on retained
-    test images; and, without a threshold, by the AUROC of the margin between test images.
+    His samples are forget training images, his reference retained ones, of either and of every
+    other part :data:`MOST` at most; settings and threshold are chosen on validation images, where
+    retained accuracy may fall by a point at most. Scored on forget test images, on forget training
+    images without his own, and for the price on retained test images; and, without a threshold, by
+    the AUROC of the margin between test images. On forget test images there is also the ``excess``
+    over the oracle of the cell, with ``excess_low`` and ``excess_high``, the 95 % bootstrap
+    interval over images; of the attack ``worst`` too, for each model the head-level attack that
+    regains most.
 
-    Two controls: an untrained network, and for every model an attacker whose samples are retained
-    images that he takes for the forgotten class (``support`` is ``"shuffled"``).
+    Controls: an untrained network; and for every model an attacker whose samples are retained
+    images that he takes for the forgotten class (``support`` is ``"shuffled"``), and one who
+    teaches it a class that no network was trained on (``"never seen"``, scored on that).
+    ``full_probe`` is a new head with all training images, for the bound: no shots.
     """
-    battery, rows = battery_of(study, cell, tuple(HEAD_ATTACKS.values())), []
-    for method in [*methods, UNTRAINED]:
-        head, parts = model_of(study, cell, method).head, predictions_of(study, cell, method)
-        for support, pool in supports_of(parts, cell, battery).items():
-            outcomes = run(battery, head, cell, pool, parts)
-            rows += rows_of(outcomes, study, cell, method, support=support)
-    return rows
-
-
-def layer_sweep(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
-    """The attacks that look at features alone, on the pooled output of every stage.
-
-    Protocol and control network as in :func:`head_attacks`; a row names its ``stage``. Retained
-    answers stay the network's own.
-    """
-    battery, rows = battery_of(study, cell, FEATURE_ATTACKS), []
+    attacks = tuple(HEAD_ATTACKS.values())
+    battery = battery_of(study, cell, attacks)
+    with_images = replace(battery, attacks=tuple(a for a in attacks if a.needs_images))
+    turned, rows, rates = turned_parts(study, cell), [], {}
     for method in [*methods, UNTRAINED]:
         model, parts = model_of(study, cell, method), predictions_of(study, cell, method)
-        by_stage: dict[str, dict[str, Seen]] = {}
-        for where, seen in parts.items():
-            found = stage_features(model, study.part(cell, where).pixels())
-            for stage, features in found.items():
-                own = seen._replace(features=features.double())
-                by_stage.setdefault(stage, {})[where] = own
-        for stage, own_parts in by_stage.items():
-            outcomes = run(battery, model.head, cell, own_parts["forget/train"], own_parts)
-            rows += rows_of(outcomes, study, cell, method, support="own", stage=stage)
-    return rows
+        outcomes = run(battery, model.head, cell, parts["forget/train"], parts)
+        rows += rows_of(outcomes, study, cell, method, support=OWN)
+        rates[method] = {(o.attack, o.shots): o.rates.cpu().numpy() for o in outcomes}
+        pool = shuffled(parts["retain/train"], cell, battery)
+        outcomes = run(with_images, model.head, cell, pool, parts)
+        rows += rows_of(outcomes, study, cell, method, support=SHUFFLED)
+        new = parts | {w: seen_by(model, samples) for w, samples in turned.items()}
+        outcomes = run(battery, model.head, cell, new["forget/train"], new)
+        rows += rows_of(outcomes, study, cell, method, support=NEVER_SEEN)
+        rows += probe_rows(study, cell, method, parts)
+    return rows + list(excess_rows(study, cell, rates))
 
 
 def battery_of(study: Study, cell: Cell, attacks: tuple[HeadAttack, ...]) -> HeadBattery:
@@ -102,34 +99,52 @@ def row_of(
     return replace(study.row(cell, made_by, where, measure, value, unit, **at), method=method)
 
 
-def predictions_of(study: Study, cell: Cell, method: str) -> dict[str, Seen]:
+def predictions_of(study: Study, cell: Cell, method: str) -> Parts:
     """Return a model's predictions on all parts that an attacker may touch, with their labels."""
     found = {}
     for where in SPLITS:
         part = study.part(cell, where)
         if method == UNTRAINED:
-            found[where] = Seen.of(predict(study.blank, part.images), part.labels)
+            seen = seen_by(study.blank, part)
         else:
-            found[where] = Seen.of(study.predictions(cell, method, where), part.labels)
+            seen = Seen.of(study.predictions(cell, method, where), part.labels)
+        found[where] = seen.pick(some_of(len(seen.labels), where).to(seen.labels.device))
     return found
 
 
-def supports_of(parts: dict[str, Seen], cell: Cell, battery: HeadBattery) -> dict[str, Seen]:
-    """Return what the attacker's images are drawn from: the forgotten class's, and the control's.
+def some_of(count: int, where: str) -> Tensor:
+    """Return the places of :data:`MOST` samples, drawn once for all models, or all of fewer."""
+    if count <= MOST:
+        return torch.arange(count)
+    drawn = torch.randperm(count, generator=seeded_generator("some of", where))
+    return drawn[:MOST].sort().values
 
-    The control's are retained images, drawn whatever their class, with the forget classes' labels.
-    """
-    retain = parts["retain/train"]
+
+def seen_by(model: Classifier, samples: ImageSet) -> Seen:
+    """Return what a network says of samples, with their labels."""
+    return Seen.of(predict(model, samples.images), samples.labels)
+
+
+def shuffled(retain: Seen, cell: Cell, battery: HeadBattery) -> Seen:
+    """Return retained samples, drawn whatever their class, with the forget classes' labels."""
     count = min(len(retain.labels), 4 * max(battery.shots) * len(cell.forget))
     drawn = torch.randperm(len(retain.labels), generator=seeded_generator("shuffled", cell))
     picked = retain.pick(drawn[:count].to(retain.labels.device))
     labels = torch.tensor(cell.forget, device=retain.labels.device)
-    shuffled = picked._replace(labels=labels[torch.arange(count) % len(labels)])
-    return {"own": parts["forget/train"], "shuffled": shuffled}
+    return picked._replace(labels=labels[torch.arange(count) % len(labels)])
+
+
+def turned_parts(study: Study, cell: Cell) -> dict[str, ImageSet]:
+    """Return the parts of a class that no network was trained on, as if of the forgotten one."""
+    original, retain = study.model(cell, "original"), study.part(cell, "retain/validation")
+    sources = never_seen_classes(original, retain, cell.forget)
+    names = ("train", "validation", "test")
+    turned = {f"forget/{p}": upside_down(study.part(cell, f"retain/{p}"), sources) for p in names}
+    return {w: s.subset(some_of(len(s), w).to(s.labels.device)) for w, s in turned.items()}
 
 
 def run(
-    battery: HeadBattery, head: nn.Linear, cell: Cell, pool: Seen, parts: dict[str, Seen]
+    battery: HeadBattery, head: nn.Linear, cell: Cell, pool: Seen, parts: Parts
 ) -> list[Outcome]:
     """Attack one network with images of ``pool``."""
     own, others = parts["forget/validation"], parts["retain/validation"]
@@ -152,10 +167,53 @@ def rows_of(
         means = {(where, "relearned"): v.mean().item() for where, v in outcome.accuracy.items()}
         means["forget/test", "auroc"] = outcome.auroc.mean().item()
         at = {"attack": outcome.attack, "shots": outcome.shots, **more}
-        for (where, measure), value in means.items():
+        for (side, measure), value in means.items():
+            where = (
+                side.replace("forget", NEVER_SEEN) if more.get("support") == NEVER_SEEN else side
+            )
             if not math.isfinite(value):
                 continue  # nothing is left of the pool
-            if where == "forget/train" and more.get("support") == "shuffled":
+            if where == "forget/train" and more.get("support") == SHUFFLED:
                 continue  # its pool is not of forget training images
             rows.append(row_of(study, cell, method, where, measure, value, "fraction", **at))
     return rows
+
+
+def probe_rows(study: Study, cell: Cell, method: str, parts: Parts) -> list[Row]:
+    """Return what a new head regains that was trained with every image."""
+    targets = {where: parts[where] for where in ("forget/test", "retain/test")}
+    found = full_probe(parts["forget/train"], parts["retain/train"], targets)
+    at = {"attack": "full_probe", "support": OWN}
+    return [
+        row_of(study, cell, method, where, "relearned", value, "fraction", **at)
+        for where, value in found.items()
+    ]
+
+
+def excess_rows(
+    study: Study, cell: Cell, rates: dict[str, dict[tuple[str, int], np.ndarray]]
+) -> Iterator[Row]:
+    """Yield how much more is regained than from the oracle, image by image the same ones.
+
+    Args:
+        study: That the rows are of.
+        cell: Its cell.
+        rates: By method, and by attack and shots: ``(images,)`` shares of draws.
+    """
+    for method, by_attack in rates.items():
+        if method == ORACLE or ORACLE not in rates:
+            continue
+        for k in dict.fromkeys(shots for _, shots in by_attack):
+            names = [attack for attack, shots in by_attack if shots == k]
+            table = np.stack(
+                [rates[m][name, k] for m in (method, ORACLE) for name in names], axis=1
+            )
+            drawn = resampled_means(table).reshape(-1, 2, len(names))
+            means = np.concatenate([table.mean(axis=0).reshape(1, 2, len(names)), drawn])
+            means = np.concatenate([means, means.max(axis=2, keepdims=True)], axis=2)
+            for name, found in zip([*names, "worst"], (means[:, 0] - means[:, 1]).T, strict=True):
+                low, high = np.quantile(found[1:], (0.025, 0.975))
+                at: dict[str, Any] = {"attack": name, "shots": k, "support": OWN}
+                key = study, cell, method, "forget/test"
+                for end, value in (("", found[0]), ("_low", low), ("_high", high)):
+                    yield row_of(*key, f"excess{end}", float(value), "fraction", **at)

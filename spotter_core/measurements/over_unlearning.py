@@ -5,12 +5,13 @@ Layer 8.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from spotter_core.cells import PUBLISHED_NEAR
 from spotter_core.metrics import conditional_shift, over_unlearning, residual_forget_mass
 from spotter_core.profiles import Cell
-from spotter_core.results import Row
+from spotter_core.results import Row, resampled_means
 from spotter_core.settings import scaled
 from spotter_core.study import Study
 from spotter_core.training import predict
@@ -57,14 +58,25 @@ def over_unlearning_by_radius(study: Study, cell: Cell, methods: Sequence[str]) 
 def ou_rows(
     study: Study, cell: Cell, methods: Sequence[str], near: Near, where: str, **at: object
 ) -> list[Row]:
-    """OU and its two parts of every model on the same points."""
+    """OU and its two parts of every model on the same points.
+
+    On forget test images with the 95 % bootstrap interval over images, ``..._low`` and
+    ``..._high``, the same images for every model.
+    """
     rows = []
     for method in methods:
         logits = predict(study.model(cell, method), near.images).logits
-        for measure, function in OU_PARTS.items():
-            value = function(near.logits, logits, cell.forget).item()
-            unit = "fraction" if measure == "residual_forget_mass" else "nats"
-            rows.append(study.row(cell, method, where, measure, value, unit, **at))
+        parts = [f(near.logits, logits, cell.forget, reduction="none") for f in OU_PARTS.values()]
+        values = torch.stack(parts, dim=1).double()
+        found = {"": values.mean(dim=0).tolist()}
+        if where == "forget/test":
+            drawn = resampled_means(values.cpu().numpy())
+            found |= {"_low": np.quantile(drawn, 0.025, axis=0).tolist()}
+            found |= {"_high": np.quantile(drawn, 0.975, axis=0).tolist()}
+        for end, numbers in found.items():
+            for measure, value in zip(OU_PARTS, numbers, strict=True):
+                unit = "fraction" if measure == "residual_forget_mass" else "nats"
+                rows.append(study.row(cell, method, where, measure + end, value, unit, **at))
     return rows
 
 

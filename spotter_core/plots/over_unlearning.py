@@ -65,7 +65,7 @@ def plot_ou_by_radius(
         _, axes = plt.subplots(
             1 + len(blocks),
             len(kinds),
-            figsize=(1.9 + 3.1 * len(kinds), 1.5 + 2.9 * len(blocks)),
+            figsize=(1.9 + (3.1 if len(kinds) < 4 else 2.2) * len(kinds), 1.5 + 2.9 * len(blocks)),
             layout="constrained",
             squeeze=False,
             sharex="col",
@@ -78,11 +78,12 @@ def plot_ou_by_radius(
         own = chosen(rows, neighborhood=kind)
         for ax, block in zip(column[:-1], blocks.values(), strict=True):
             draw_radii(ax, own, block, NAMES[measure][1])
-        column[0].set_title(f"Neighborhood: {kind}")
+        column[0].set_title(f"Neighborhood: {kind}" if len(kinds) < 4 else kind)
         share, below = summarise(chosen(crossing, neighborhood=kind), ["epsilon"]), column[-1]
         below.fill_between(share["epsilon"], 0, 100 * share["mean"], color="#BBBBBB", linewidth=0)
         below.plot(share["epsilon"], 100 * share["mean"], color=QUIET, linewidth=1.2)
-        below.set(ylim=(0, 105), xlabel="radius ε (pixel units, images in [0, 1])")
+        unit = "pixel units, images in [0, 1]" if len(kinds) < 4 else "pixel units"
+        below.set(ylim=(0, 105), xlabel=f"radius ε ({unit})")
     highest = max(ax.get_ylim()[1] for ax in grid[:-1].flat)
     for row, (title, block) in zip(grid[:-1], blocks.items(), strict=True):
         row[0].set_ylim(0.0, highest)

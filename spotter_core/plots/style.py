@@ -21,6 +21,8 @@ from spotter_core.files import atomic_path
 
 YARDSTICKS = ("original", "retrain")
 """Drawn in every picture: the model before, and the model that never saw the forget classes."""
+CONTROLS = (*YARDSTICKS, "untrained")
+"""And, where attacks are measured, a network that was never trained at all."""
 LN_2 = 0.6931471805599453
 DPI = 160
 DAMAGE_MAP = "magma_r"
@@ -98,6 +100,7 @@ _FIXED = {
     "spotter": Look("Spotter", "#D55E00", "*"),
     # Spotter's distillations with another adversary: its colour, as no other is left apart enough
     "adversarial_probe": Look("Adversarial probe", "#D55E00", (3, 1, 0), dashes=DASH_DOTS),
+    "untrained": Look("Untrained network", "#B5B5B5", "8", dashes=":"),
 }
 
 
