@@ -5,6 +5,10 @@ the profile's tuning cells, takes one by the rule, and then scores that one, wha
 without each of its ingredients, Spotter and DELETE once on *test* images of the reported cells.
 Rows and a table are left in the figures of the profile.
 
+What an ablation on test images suggests was not chosen by any rule; ``--confirm`` scores it where
+nobody has looked yet: on test images of classes that are neither reported nor tuned on, with seeds
+of their own.
+
 The rule: of the candidates that are sound (see :mod:`~spotter_core.tuning`) and shift the
 neighborhood no more than Spotter does, the one of least largest distance from the oracles over all
 attacks and k (:mod:`~spotter_core.equivalence`).
@@ -52,6 +56,15 @@ WITHOUT: dict[str, dict[str, float]] = {
     "twins": {"lambda_1": 1.0},
 }
 """Ingredients, and the settings that leave each out."""
+CONFIRMED: dict[str, dict[str, float]] = {
+    "probe 0.5, mixture 0.3": {"probe": 0.5, "mixture": 0.3},
+    "probe 0.3, mixture 0.3": {"probe": 0.3, "mixture": 0.3},
+    "probe 0, mixture 0.3": {"probe": 0.0, "mixture": 0.3},
+    "probe 0, mixture 1": {"probe": 0.0, "mixture": 1.0},
+}
+"""What was asked of classes never used, before any of their images was looked at: the choice, and
+the mixture alone."""
+FRESH_SEED = 200
 REFERENCES = ("spotter", "delete")
 ORACLES = 12
 """Trained for each set of forget classes."""
@@ -229,15 +242,42 @@ def search(profile: str, root: Path | None = None) -> tuple[pd.DataFrame, pd.Dat
     return report_on(folder)
 
 
+def fresh_cells(study: Study) -> list[Cell]:
+    """Return cells, four at most, of classes that are neither reported nor tuned on."""
+    known = [*study.profile.cells, *map(Cell.parse, study.profile.tuning["cells"])]
+    used = {c for cell in known for c in cell.forget}
+    left = [c for c in range(study.dataset.num_classes) if c not in used]
+    return [Cell((c,), FRESH_SEED + i) for i, c in enumerate(left[:4])]
+
+
+def confirm(profile: str, root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score what is to be confirmed in fresh cells, and write all tables anew."""
+    study = Study(profile, root=root)
+    folder = project_root() / "figures" / study.profile.name
+    cells = fresh_cells(study)
+    methods = {name: configured(study.profile, **own) for name, own in CONFIRMED.items()}
+    rows = of_methods(study, cells, methods, "test") + of_oracles(study, cells, "test")
+    about = {"profile": study.profile.name, "versions": describe_run()}
+    save_rows(folder / "beyond_confirmed.json", rows, about=about)
+    return report_on(folder)
+
+
 def report_on(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write and print the tables from the rows in a folder, and return the first of either kind."""
     parts, verdict = {}, []
-    heads = {"validation": "All candidates, tuning cells", "test": "Chosen, reported cells"}
-    for scored in ("validation", "test"):
-        rows = load_rows(folder / f"beyond_{scored}.json")
-        verdict.append(compared(rows, scored))
-        parts[f"{heads[scored]}, {scored} images: distances from the oracles"] = verdict[-1]
-        parts[f"{heads[scored]}, {scored} images: percent regained"] = regained_table(rows, scored)
+    heads = {
+        "validation": "All candidates, tuning cells, validation images",
+        "test": "Chosen and without each ingredient, reported cells, test images",
+        "confirmed": "Classes never used, test images",
+    }
+    for name, head in heads.items():
+        path = folder / f"beyond_{name}.json"
+        scored: Scored = "validation" if name == "validation" else "test"
+        if path.is_file():
+            rows = load_rows(path)
+            verdict.append(compared(rows, scored))
+            parts[f"{head}: distances from the oracles"] = verdict[-1]
+            parts[f"{head}: percent regained"] = regained_table(rows, scored)
     text = "\n".join(f"### {title}\n\n{in_markdown(table)}" for title, table in parts.items())
     write_text_atomically(folder / "beyond_spotter.md", text)
     print(text)
@@ -249,8 +289,11 @@ if __name__ == "__main__":
     parser.add_argument("profile")
     parser.add_argument("--run", type=Path, help="run folder; default runs/<profile>")
     parser.add_argument("--redraw", action="store_true", help="tables from the rows that are there")
+    parser.add_argument("--confirm", action="store_true", help="score in fresh cells instead")
     given = parser.parse_args()
     if given.redraw:
         report_on(project_root() / "figures" / given.profile)
+    elif given.confirm:
+        confirm(given.profile, given.run)
     else:
         search(given.profile, given.run)

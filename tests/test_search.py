@@ -60,6 +60,17 @@ def test_candidates_are_the_grid_and_every_ablation_leaves_one_setting_out():
         assert search.configured(profile, **(known["probe 0.5, mixture 0.3"] | settings)) != method
 
 
+def test_fresh_cells_share_no_class_and_no_seed_with_the_others(tmp_path):
+    study = Study("digits", root=tmp_path)
+    known = [*study.profile.cells, *map(Cell.parse, study.profile.tuning["cells"])]
+    fresh = search.fresh_cells(study)
+    assert [str(cell) for cell in fresh] == [
+        *("forget1-seed200", "forget2-seed201", "forget4-seed202", "forget6-seed203"),
+    ]
+    assert not {c for cell in fresh for c in cell.forget} & {c for k in known for c in k.forget}
+    assert not {cell.seed for cell in fresh} & {k.seed for k in known}
+
+
 def rows_of(values, *, retain_loss=0.0, shift=0.01, forget=0.0, stage=True):
     """Rows of three cells of class 3 for each method; ``values[method]`` is a number or several."""
     rows = []
