@@ -17,7 +17,7 @@ from spotter_core.metrics import accuracy
 from spotter_core.neighborhoods import BoundaryNeighborhood, UniformNeighborhood
 from spotter_core.training import Predictions, predict
 
-METHOD = METHODS["adversarial_probe"]
+METHOD = AdversarialProbe()
 
 
 def seeded(seed=0):
@@ -236,5 +236,15 @@ def test_settings_out_of_range_are_refused(settings, message):
         METHOD.with_settings(**settings)
 
 
-def test_it_is_not_a_base_for_spotter_because_its_batches_are_its_own():
-    assert "spotter+adversarial_probe" not in METHODS
+def test_it_is_handed_forget_samples_alone_and_repeats_itself(task, unchanged):
+    method = METHOD.with_settings(epochs=2, batch_size=8, learning_rate=0.01)
+    with unchanged(task.original):
+        first, again = (method(task.original, task.forget, generator=seeded(1)) for _ in range(2))
+    assert first.history == again.history
+    assert first.reads == {"forget": 2 * len(task.forget), "retain": 0}
+    with pytest.raises(TypeError, match="retain"):
+        method(task.original, task.forget, retain=task.forget)
+
+
+def test_it_is_not_among_the_methods_since_it_did_not_pass_where_it_was_to():
+    assert "adversarial_probe" not in METHODS

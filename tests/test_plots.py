@@ -476,8 +476,7 @@ def test_innermost_finds_the_middle_of_a_region():
 # --- style and saving
 
 
-OWN = ["original", "retrain", "spotter", *STUDY]
-FAMILY = [*OWN, "adversarial_probe", *(f"spotter+{name}" for name in STUDY)]
+FAMILY = ["original", "retrain", "spotter", *STUDY, *(f"spotter+{name}" for name in STUDY)]
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB
 BLINDNESS = {
     "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -512,7 +511,7 @@ def lab(color, matrix):
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
 def test_colours_are_told_apart_by_color_blind_readers(blindness):
-    seen = {n: lab(plots.look(n).color, BLINDNESS[blindness]) for n in OWN}
+    seen = {n: lab(plots.look(n).color, BLINDNESS[blindness]) for n in FAMILY if "+" not in n}
     apart = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a in seen for b in seen if a < b}
     assert min(apart.values()) > 20, min(apart, key=apart.get)
     assert max(x[0] for x in seen.values()) < 80  # no colour is lost on white

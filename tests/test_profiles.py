@@ -128,8 +128,7 @@ def test_every_profile_has_settings_that_a_study_takes(name, tmp_path):
 def test_every_profile_makes_the_same_comparison(name):
     profile = load_profile(name)
     alone = {method.partition("+")[2] or method for method in profile.methods}
-    late = {"adversarial_probe"}  # has a study of its own, notebook 10
-    late |= {"boundary_expand"} if name == "digits" else set()  # tuned and published before it came
+    late = {"boundary_expand"} if name == "digits" else set()  # tuned and published before it came
     assert FORGET_ONLY - late | {"retrain", "finetune"} <= alone
     assert "spotter+random_label" in profile.methods
     assert 5 in profile.shots

@@ -18,7 +18,6 @@ from spotter_core.methods._base import (
     RetainMethod,
     Unlearned,
 )
-from spotter_core.methods.adversarial_probe import AdversarialProbe
 from spotter_core.methods.bad_teacher import BadTeacher
 from spotter_core.methods.boundary_expand import BoundaryExpand
 from spotter_core.methods.boundary_shrink import BoundaryShrink
@@ -53,14 +52,13 @@ _ALONE: tuple[ForgetOnlyMethod | RetainMethod, ...] = (
     UNSC(),
     Delete(),
     Spotter(),
-    AdversarialProbe(),
 )
 METHODS: dict[str, ForgetOnlyMethod | RetainMethod] = {method.name: method for method in _ALONE}
 """Every method with its default settings; those that descend also as ``spotter+<base>``."""
 METHODS |= {
     f"spotter+{base.name}": around(base)
     for base in _ALONE
-    if isinstance(base, DescentMethod) and not isinstance(base, Spotter | AdversarialProbe)
+    if isinstance(base, DescentMethod) and not isinstance(base, Spotter)
 }
 
 

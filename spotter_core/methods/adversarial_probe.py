@@ -62,6 +62,10 @@ class AdversarialProbe(ForgetOnlyMethod):
       it, and what it had of its own. Prototypes :math:`p_c` are the head's rows, as long as
       the features are on average.
 
+    An experiment, not in the registry: :mod:`~spotter_core.search` found it, and in the reported
+    cells of the digits it did not pass. It presses every class to about the same level, which is
+    an oracle's for some classes and below it for those that any network can tell.
+
     Reads: forget samples, and points that it makes of them. Official defaults: none, for the method
     is this project's own; tuned on digits.
 

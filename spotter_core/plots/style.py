@@ -5,9 +5,8 @@ yardsticks' among them, are told apart by readers with any of the three kinds of
 (simulated after Machado et al., 2009; at least 20 apart in CIELAB), the markers are for the rest of
 us, too. ``spotter+`` a method keeps that method's colour and marker, filled with a tint of
 Spotter's own and dashed, so that a pair is seen as one. Methods that read retained samples are
-dotted. The method that descends Spotter's distillations against a probe has Spotter's colour and a
-marker of its own. The two yardsticks are neutral: the original black and solid, the retrained
-oracle grey and dashed, in every picture.
+dotted. The two yardsticks are neutral: the original black and solid, the retrained oracle grey and
+dashed, in every picture.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ QUIET = "#555555"
 
 SPOTTED = "#FBD9BF"
 """What fills the marker of a method that Spotter's terms are around."""
-DOTS, DASHES, DASH_DOTS = (0, (1, 1.2)), (0, (5, 1)), (0, (5, 1, 1, 1))
+DOTS, DASHES = (0, (1, 1.2)), (0, (5, 1))
 
 # method: (colour, marker, label)
 _FORGET_ONLY: dict[str, tuple[str, Any, str]] = {
@@ -98,8 +97,6 @@ _FIXED = {
     "original": Look("Original", "#000000", "s"),
     "retrain": Look("Retrained oracle", "#7F7F7F", "D", dashes="--"),
     "spotter": Look("Spotter", "#D55E00", "*"),
-    # Spotter's distillations with another adversary: its colour, as no other is left apart enough
-    "adversarial_probe": Look("Adversarial probe", "#D55E00", (3, 1, 0), dashes=DASH_DOTS),
     "untrained": Look("Untrained network", "#B5B5B5", "8", dashes=":"),
 }
 
