@@ -63,8 +63,8 @@ class AdversarialProbe(ForgetOnlyMethod):
       the features are on average.
 
     An experiment, not in the registry: :mod:`~spotter_core.search` found it, and in the reported
-    cells of the digits it did not pass. It presses every class to about the same level, which is
-    an oracle's for some classes and below it for those that any network can tell.
+    cells of the digits it did not pass. It lies below an oracle in some classes and above it in
+    others: nothing that it is handed tells where an oracle of the class would be.
 
     Reads: forget samples, and points that it makes of them. Official defaults: none, for the method
     is this project's own; tuned on digits.
