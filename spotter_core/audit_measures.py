@@ -9,13 +9,12 @@ from typing import Literal
 
 import pandas as pd
 
+from spotter_core.results import TRAINED
 from spotter_core.scores import ORACLE, ORIGINAL, against_oracles, regained
 
 Better = Literal["lower", "higher", "as the oracle"]
 Picked = Callable[[pd.DataFrame, int], "pd.Series[float]"]
 """(frame of all rows, k) -> the mean over runs, by method."""
-TRAINED = ("fine_tuning", "retain_only", "batch_norm", "noise", "int8")
-"""Attacks that are not on cached predictions; rows of both are of the measure ``relearned``."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from spotter_core.scores import CELL, ORACLE, ORIGINAL, UNTRAINED, regained
 
 MEAN_OF_IMAGES = ("pra", "pra_calibrated", "nearest_mean")
 """Attacks that take the mean of the attacker's images."""
+CLEARLY = 0.1
+"""Difference of mean cosines that no oracle makes by itself."""
 FREE_OF_CHOICE = ("retain_only", "batch_norm", "noise", "int8", "novelty")
 """Attacks without an image of the class, which need not bring it back even from the original."""
 HEAD_LEVEL, CLUSTERS, BROKEN, EMPTY, BOUGHT, MISLED = (
@@ -48,8 +50,8 @@ def red_flags(
 
     - *head-level robustness only*: a linear probe beats the best mean of images by more than 20
       points: what was moved is the mean, and a row of the head still finds the class.
-    - *clusters*: the mean cosine is below the oracle's, and the nearest image regains as much as
-      from the oracle: the class sits in several places instead of nowhere.
+    - *clusters*: the mean cosine is clearly (:data:`CLEARLY`) below the oracle's, and the nearest
+      image regains as much as from the oracle: the class sits in several places instead of nowhere.
     - *the attack is broken*: it regains less than 95 % from the original, or of what the original
       knew of the class where rows tell.
     - *nothing crosses*: fewer than 1 % of a neighborhood's points lie across the boundary.
@@ -113,7 +115,7 @@ def clusters(frame: pd.DataFrame, means: pd.DataFrame, methods: list[str]) -> li
     found = []
     for method in methods:
         own, oracle = means.loc[method, "nearest_image"], means.loc[ORACLE, "nearest_image"]
-        if cosine.get(method, np.nan) < cosine[ORACLE] and own >= oracle:
+        if cosine.get(method, np.nan) < cosine[ORACLE] - CLEARLY and own >= oracle:
             told = (
                 f"mean cosine {cosine[method]:.2f} against the oracle's {cosine[ORACLE]:.2f}, and "
                 f"the nearest image regains {own:.0%} against {oracle:.0%}"

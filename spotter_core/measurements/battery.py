@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spotter_core.attacks import HEAD_ATTACKS, HeadAttack, Seen
 from spotter_core.attacks.battery import HeadBattery, Outcome
@@ -101,23 +101,22 @@ def row_of(
 
 def predictions_of(study: Study, cell: Cell, method: str) -> Parts:
     """Return a model's predictions on all parts that an attacker may touch, with their labels."""
-    found = {}
+    model, found = model_of(study, cell, method), {}
     for where in SPLITS:
         part = study.part(cell, where)
-        if method == UNTRAINED:
-            seen = seen_by(study.blank, part)
+        if method == UNTRAINED or len(part) > MOST:
+            found[where] = seen_by(model, some_of(part, where))
         else:
-            seen = Seen.of(study.predictions(cell, method, where), part.labels)
-        found[where] = seen.pick(some_of(len(seen.labels), where).to(seen.labels.device))
+            found[where] = Seen.of(study.predictions(cell, method, where), part.labels)
     return found
 
 
-def some_of(count: int, where: str) -> Tensor:
-    """Return the places of :data:`MOST` samples, drawn once for all models, or all of fewer."""
-    if count <= MOST:
-        return torch.arange(count)
-    drawn = torch.randperm(count, generator=seeded_generator("some of", where))
-    return drawn[:MOST].sort().values
+def some_of(samples: ImageSet, where: str) -> ImageSet:
+    """Return :data:`MOST` of the samples, drawn once for all models, or all of fewer."""
+    if len(samples) <= MOST:
+        return samples
+    drawn = torch.randperm(len(samples), generator=seeded_generator("some of", where))
+    return samples.subset(drawn[:MOST].sort().values.to(samples.labels.device))
 
 
 def seen_by(model: Classifier, samples: ImageSet) -> Seen:
@@ -140,7 +139,7 @@ def turned_parts(study: Study, cell: Cell) -> dict[str, ImageSet]:
     sources = never_seen_classes(original, retain, cell.forget)
     names = ("train", "validation", "test")
     turned = {f"forget/{p}": upside_down(study.part(cell, f"retain/{p}"), sources) for p in names}
-    return {w: s.subset(some_of(len(s), w).to(s.labels.device)) for w, s in turned.items()}
+    return {where: some_of(samples, where) for where, samples in turned.items()}
 
 
 def run(

@@ -48,9 +48,7 @@ def layer_sweep(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
         model, parts = model_of(study, cell, method), predictions_of(study, cell, method)
         by_stage: dict[str, dict[str, Seen]] = {}
         for where, seen in parts.items():
-            part = study.part(cell, where)
-            kept = part.subset(some_of(len(part), where).to(part.labels.device))
-            found = stage_features(model, kept.pixels())
+            found = stage_features(model, some_of(study.part(cell, where), where).pixels())
             for stage, features in found.items():
                 own = seen._replace(features=features.double())
                 by_stage.setdefault(stage, {})[where] = own

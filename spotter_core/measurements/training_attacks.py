@@ -89,7 +89,7 @@ def common_of(study: Study, cell: Cell) -> Common:
     """Return what a cell's models are attacked with; no class never seen where none can be made."""
     split = study.split(cell)
     retain, forget = (
-        Parts(*(held_of(study, cell, f"{side}/{part}") for part in PARTS))
+        Parts(*(some_of(study.part(cell, f"{side}/{part}"), f"{side}/{part}") for part in PARTS))
         for side in ("retain", "forget")
     )
     kinds = {"own": Parts(study.part(cell, "forget/train"), forget.validation, forget.test)}
@@ -100,12 +100,6 @@ def common_of(study: Study, cell: Cell) -> Common:
         kinds[NEVER_SEEN] = Parts(*turned)
     counts = [parts.train.labels.unique(return_counts=True)[1] for parts in kinds.values()]
     return Common(cell, retain, kinds, min(int(count.min()) for count in counts))
-
-
-def held_of(study: Study, cell: Cell, where: str) -> ImageSet:
-    """Return the samples of a part that take part, see :func:`~battery.some_of`."""
-    part = study.part(cell, where)
-    return part.subset(some_of(len(part), where).to(part.labels.device))
 
 
 def fine_tuning_rows(row: MakeRow, model: Classifier, common: Common) -> list[Row]:
