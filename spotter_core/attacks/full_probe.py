@@ -41,9 +41,8 @@ def fit_head(seen: Seen) -> Rows:
     if len(classes) > 1:
         probe = LogisticRegression(class_weight="balanced", max_iter=500)
         probe.fit((features - mean) / spread, seen.labels.cpu().numpy())
-        rows[-len(probe.coef_) :] = (
-            probe.coef_ / spread
-        )  # of two classes it has one row, the second's
+        # of two classes it has one row, the second's
+        rows[-len(probe.coef_) :] = probe.coef_ / spread
         biases[-len(probe.coef_) :] = probe.intercept_ - probe.coef_ @ (mean / spread)
     found = (torch.as_tensor(values).to(seen.features) for values in (rows, biases))
     return Rows(classes, *found)
