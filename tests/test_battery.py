@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Generator, nn
 from torch.nn import functional as F
 
@@ -29,7 +32,7 @@ from spotter_core.attacks import (
 )
 from spotter_core.attacks.battery import HeadBattery, auroc
 from spotter_core.attacks.detection import answers, loss_of_retained, threshold_within
-from spotter_core.attacks.full_probe import full_probe
+from spotter_core.attacks.full_probe import fit_head, full_probe
 from spotter_core.data import ImageSet
 from spotter_core.models import wrap
 from spotter_core.training import Predictions, predict
@@ -378,6 +381,21 @@ def test_the_full_probe_is_a_new_head_on_all_images():
         for s in (sample(30, [1]), sample(30, kept))
     )
     assert sum(full_probe(pool, reference, blind).values()) <= 1.0  # one answer for everything
+
+
+@pytest.mark.parametrize("classes", [[2], [0, 2], [0, 1, 3]])
+def test_a_fitted_head_is_scikit_learns(classes):
+    _, sample = world(5, apart=2.0)
+    seen, others = sample(20, classes), sample(15, classes)
+    head = fit_head(seen)
+    assert head.classes.tolist() == classes
+    answers = head.classes[(others.features @ head.weight.T + head.bias).argmax(dim=1)]
+    if len(classes) == 1:
+        assert answers.tolist() == [2] * 15
+        return
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    theirs.fit(seen.features.numpy(), seen.labels.numpy())
+    assert answers.tolist() == theirs.predict(others.features.numpy()).tolist()
 
 
 # --- the battery ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from spotter_core import measurements
 from spotter_core.attacks import HEAD_ATTACKS, CalibratedRow, PrototypeAttack, Seen
 from spotter_core.attacks.battery import HeadBattery
 from spotter_core.measurements import ablated
+from spotter_core.measurements.battery import untrained
 from spotter_core.measurements.retained_damage import likeness
 from spotter_core.measurements.training_attacks import common_of
 from spotter_core.metrics import accuracy, over_unlearning
@@ -271,6 +272,17 @@ def test_head_attacks_are_the_batterys_with_all_controls(study):
     worst = worst.groupby("method")["value"].max()
     found = value(table, measure="excess", **(line | {"attack": "worst"}))
     assert found == pytest.approx(worst["spotter"] - worst["retrain"])
+
+
+def test_random_features_have_a_head_that_knows_the_retained_classes(study):
+    model, part = untrained(study, OTHER), study.part(OTHER, "retain/train")
+    logits = predict(model, part.images).logits
+    assert accuracy(logits, part.labels) > 0.5
+    assert not torch.isin(logits.argmax(dim=1), torch.tensor(OTHER.forget)).any()
+    before = study.blank.backbone.state_dict()
+    after = model.backbone.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    assert not torch.equal(model.head.weight, study.blank.head.weight)
 
 
 def test_the_last_stage_of_the_layer_sweep_is_what_the_head_sees(study):

@@ -3,6 +3,7 @@
 Layer 8.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from torch import nn
 
 from spotter_core.attacks import HEAD_ATTACKS, HeadAttack, Seen
 from spotter_core.attacks.battery import HeadBattery, Outcome
-from spotter_core.attacks.full_probe import full_probe
+from spotter_core.attacks.full_probe import fit_head, full_probe
 from spotter_core.data import ImageSet
 from spotter_core.measurements.accuracy import SPLITS
 from spotter_core.models import Classifier
@@ -26,11 +27,13 @@ from spotter_core.study import Study
 from spotter_core.training import predict
 
 UNTRAINED, ORACLE = "untrained", "retrain"
-"""Controls: the architecture with random weights, which knows no class at all; and the network that
-never saw the forgotten one."""
+"""Controls: the architecture with random features, which knows no class at all; and the network
+that never saw the forgotten one."""
 OWN, SHUFFLED, NEVER_SEEN = "own", "shuffled", "never seen"
 """Whose images the attacker takes for the forgotten class: its own, retained ones drawn at random,
 or those of a class that no network was trained on."""
+NEVER = -10.0
+"""Logit of the class that a fitted head knows nothing of: low, and in reach of a training."""
 MOST = 2000
 """Samples of a part that an attacker holds, or is scored on."""
 Parts = dict[str, Seen]
@@ -48,9 +51,9 @@ def head_attacks(study: Study, cell: Cell, methods: Sequence[str]) -> list[Row]:
     interval over images; of the attack ``worst`` too, for each model the head-level attack that
     regains most.
 
-    Controls: an untrained network; and for every model an attacker whose samples are retained
-    images that he takes for the forgotten class (``support`` is ``"shuffled"``), and one who
-    teaches it a class that no network was trained on (``"never seen"``, scored on that).
+    Controls: random features (:func:`untrained`); and for every model an attacker whose samples
+    are retained images that he takes for the forgotten class (``support`` is ``"shuffled"``), and
+    one who teaches it a class that no network was trained on (``"never seen"``, scored on that).
     ``full_probe`` is a new head with all training images, for the bound: no shots.
     """
     attacks = tuple(HEAD_ATTACKS.values())
@@ -81,7 +84,24 @@ def battery_of(study: Study, cell: Cell, attacks: tuple[HeadAttack, ...]) -> Hea
 
 def model_of(study: Study, cell: Cell, method: str) -> Classifier:
     """Return a method's model, or the untrained control."""
-    return study.blank if method == UNTRAINED else study.model(cell, method)
+    return untrained(study, cell) if method == UNTRAINED else study.model(cell, method)
+
+
+def untrained(study: Study, cell: Cell) -> Classifier:
+    """Return random features under a head that tells the retained classes apart as well as it can.
+
+    A head as random as they are has no retained accuracy to lose, so that calling everything
+    forgotten would cost nothing.
+    """
+    model = copy.deepcopy(study.blank)
+    fitted = fit_head(seen_by(model, some_of(study.part(cell, "retain/train"), "retain/train")))
+    model.head = nn.Linear(model.head.in_features, model.num_classes).to(model.device)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.fill_(NEVER)
+        model.head.weight[fitted.classes] = fitted.weight.to(model.head.weight)
+        model.head.bias[fitted.classes] = fitted.bias.to(model.head.weight)
+    return model
 
 
 def row_of(

@@ -30,6 +30,8 @@ NAMES = {
 """Name and unit of every measure, for titles and axes."""
 N_IS = " that the original sees there, its forget class cut out\nn: near points, all cells together"
 """What columns of near points are."""
+OWN_N_IS = ", the images' own\nn: images, all cells together"
+"""What columns of retained images are, which have a class of their own."""
 WIDE = 6.6
 """Inches that the words below a heatmap take, however few its columns."""
 LONG = 5
@@ -155,7 +157,8 @@ def plot_class_damage(
     picture says so.
 
     Args:
-        frame: ``to_frame`` of ``measurements.damage_by_class`` (near points) or of
+        frame: ``to_frame`` of ``measurements.damage_by_class`` (near points), of
+            ``measurements.damage_to_retained`` (rows of one ``near``) or of
             ``measurements.class_accuracies`` (clean images): columns ``method``, ``measure``,
             ``retained`` (name of the class), ``value``, and ``points`` for n.
         measure: ``"conditional_shift"`` in nats, or ``"accuracy"``, drawn as points lost against
@@ -191,7 +194,7 @@ def plot_class_damage(
         linewidths=0.8,
         xticklabels=counted(rows, [str(name) for name in table.columns]),
         yticklabels=[look(name).label for name in methods],
-        cbar_kws={"label": f"{unit}, lower is better", "pad": 0.02},
+        cbar_kws={"label": f"{unit}\nlower is better", "pad": 0.02},
     )
     for row in block_edges(methods):
         ax.axhline(row, color="white", linewidth=4)
@@ -201,7 +204,8 @@ def plot_class_damage(
         turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
         plt.setp(ax.get_xticklabels(), **turned)
     few = f", {most} of {found}: {CHOSEN[has_counts(rows)]}" if found > most else ""
-    ax.set(xlabel=f"retained class{N_IS if has_counts(rows) else ''}{few}", ylabel="")
+    n_is = OWN_N_IS if "near" in rows else N_IS
+    ax.set(xlabel=f"retained class{n_is if has_counts(rows) else ''}{few}", ylabel="")
     ax.set_title("Which class pays")
     return ax
 
