@@ -238,7 +238,7 @@ def test_a_run_makes_everything_from_what_it_needs(undisturbed):
     trained = f"(01_train_and_retrain {cell})"
     unlearned = f"(02_unlearn {cell} {trained})"
     assert rows[f"03_over_unlearning/{cell}"] == f"(03_over_unlearning {cell} {unlearned})"
-    assert rows[f"08_summary/{cell}"].count(unlearned) == 5
+    assert rows[f"08_summary/{cell}"].count(unlearned) == 6
 
 
 NOTED = """import os

@@ -16,6 +16,7 @@ from spotter_core.results import (
     bootstrap_interval,
     load_about,
     load_rows,
+    resampled_means,
     save_rows,
     summarise,
     to_frame,
@@ -251,3 +252,16 @@ def test_values_without_a_mean_are_refused(values):
 def test_a_level_that_is_no_share_is_refused(level):
     with pytest.raises(ValueError, match=r"level must lie inside \(0, 1\), got"):
         bootstrap_interval([1.0], level=level)
+
+
+def test_resampled_means_take_the_same_rows_in_every_column():
+    values = np.array([[0.0, 1.0, 5.0], [1.0, 0.0, 5.0], [0.5, 0.5, 5.0], [0.0, 1.0, 5.0]])
+    drawn = resampled_means(values, draws=500)
+    assert drawn.shape == (500, 3)
+    assert np.allclose(drawn[:, 0] + drawn[:, 1], 1.0)
+    assert np.allclose(drawn[:, 2], 5.0)
+    assert np.array_equal(drawn, resampled_means(values, draws=500))
+    assert not np.array_equal(drawn, resampled_means(values, draws=500, seed=1))
+    # the spread is that of the mean: sqrt(variance / n)
+    many = resampled_means(values[:, :1], draws=20000)
+    assert many.std() == pytest.approx(math.sqrt(values[:, 0].var() / 4), rel=0.03)

@@ -691,3 +691,23 @@ def test_a_base_method_under_spotter_has_the_settings_that_it_has_alone():
     assert around.base.bound == 0.3
     assert around.epochs == 2
     assert around.learning_rate != 0.5
+
+
+# --- what the battery attacks ---------------------------------------------------------------------
+
+
+def test_the_battery_attacks_the_cells_of_the_profiles_classes_or_all(tmp_path):
+    cells = [Cell((f,), seed) for f in (0, 1) for seed in (0, 1)]
+    study = Study(replace(TINY, attacked=((1,),)), root=tmp_path, device="cpu")
+    assert study.attacked_cells(cells) == cells[2:]
+    assert study.attacked_cells(cells[:2]) == cells[:2]  # none of them is among the profile's
+    assert Study(TINY, root=tmp_path, device="cpu").attacked_cells(cells) == cells
+
+
+def test_what_takes_longest_is_measured_of_the_models_that_the_profile_names(tmp_path):
+    study = Study(TINY, root=tmp_path, device="cpu")
+    assert study.closely_attacked("by_training") == MODELS
+    few = replace(TINY, by_stage=("retrain",), by_training=())
+    study = Study(few, root=tmp_path, device="cpu")
+    assert study.closely_attacked("by_stage") == ["original", "retrain"]
+    assert study.closely_attacked("by_training") == []
