@@ -96,13 +96,13 @@ def worst_of_head(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
 
 
 def worst_of_layers(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
-    """Return what the strongest attack on the features of any stage regains."""
+    """Return what the strongest of the layer sweep's attacks regains at its best stage."""
     if "stage" not in frame:
         return pd.Series(dtype=float)
     rows = frame[(frame["measure"] == "relearned") & frame["stage"].notna()]
     rows = rows[(rows["shots"] == shots) & (rows["split"] == "forget/test")]
-    means = rows.groupby(["method", "stage", "attack"], sort=False)["value"].mean()
-    return means.groupby("method", sort=False).max()
+    worst = rows.groupby(["method", "forget", "seed"], sort=False)["value"].max()
+    return worst.groupby("method", sort=False).mean()
 
 
 def trained(attacks: Iterable[str]) -> Picked:
@@ -112,6 +112,7 @@ def trained(attacks: Iterable[str]) -> Picked:
     def pick(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
         rows = frame[(frame["measure"] == "relearned") & frame["attack"].isin(wanted)]
         rows = rows[(rows["split"] == "forget/test") & (rows["shots"] <= shots)]
+        rows = rows[rows["support"] == "own"]  # the others are controls
         means = rows.groupby(["method", "attack", "shots"], sort=False)["value"].mean()
         return means.groupby("method", sort=False).max()
 

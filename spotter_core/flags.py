@@ -82,7 +82,8 @@ def red_flags(
                 flags.append(Flag(HEAD_LEVEL, method, told))
     flags += clusters(frame, means, methods)
     known = pick(frame, "accuracy", "forget/test", plain_rows(frame)).mean()
-    known = known.groupby("method", sort=False).mean()
+    # of the cells that were attacked, and no others
+    known = known[known.index.isin(table.index)].groupby("method", sort=False).mean()
     needed = 0.95 * known.get(ORIGINAL, 1.0)
     for attack in attacks if ORIGINAL in means.index else []:
         value = means.loc[ORIGINAL, attack]

@@ -34,8 +34,9 @@ def main_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the study's table: mean ± standard deviation over cells, a line for each method.
 
     *Worst attack beyond oracle* is in points, by which the worst attack regains more than from the
-    oracles of the same classes, with the 95 % interval over cells, and behind it the same in units
-    of the oracles' spread; with one cell the interval is over images, and there is no spread.
+    oracles of the same classes, with the 95 % interval over cells, these oracles held fixed, and
+    behind it the same in units of the oracles' spread, which tells how far they vary; with one
+    cell the interval is over images, and there is no spread.
 
     A method that diverged in some cells is averaged over the others; the last column, ``note``,
     then says so, or that its networks collapsed. It is there only where it says something; so are

@@ -56,8 +56,9 @@ def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A line for each method and attack, fractions: ``mean``; ``low`` and ``high``, the 95 %
-        bootstrap interval over cells (NaN for one); ``spread`` of the oracles (standard deviation
-        within a class, pooled; NaN where each class has one); ``units``, the mean in that unit;
+        bootstrap interval over cells with the oracles held fixed (NaN for one); ``spread`` of the
+        oracles (standard deviation within a class, pooled; NaN where each class has one);
+        ``units``, the mean in that unit;
         ``side``: above, below, like (the interval holds 0, or the mean lies within
         :data:`WITHIN` spreads, as an oracle's own might) or open (one cell).
 

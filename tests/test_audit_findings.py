@@ -39,6 +39,8 @@ def made_rows(*, oracles=(0.2, 0.3, 0.4), mine=0.6):
         for attack, shots, hit in (("int8", 0, 0.1), ("fine_tuning", 5, 0.8)):
             at = {"attack": attack, "shots": shots, "support": "own"}
             rows.append(row(method, "forget/test", "relearned", hit, seed=seed, **at))
+            control = at | {"support": "never seen"}
+            rows.append(row(method, "forget/test", "relearned", 0.1 * hit, seed=seed, **control))
         if method == "untrained":
             continue
         forget, retain = (1.0, 0.95) if method == "original" else (0.0, 0.9)
