@@ -36,12 +36,6 @@ class Measure:
     pick: Picked
 
 
-def head_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of attacks on cached predictions of the last features."""
-    mask = (frame["measure"] == "relearned") & ~frame["attack"].isin(TRAINED)
-    return frame[mask & frame["stage"].isna()] if "stage" in frame else frame[mask]
-
-
 def by_method(frame: pd.DataFrame, measure: str, split: str, **at: object) -> "pd.Series[float]":
     """Return the mean by method of a measure on a split; rows of single classes do not count."""
     mask = (frame["measure"] == measure) & (frame["split"] == split)
@@ -91,7 +85,7 @@ def published_attack(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
 
 def worst_of_head(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
     """Return what the strongest attack on the last features regains."""
-    table = regained(head_rows(frame), shots)
+    table = regained(frame, shots)
     return table["worst"].groupby("method", sort=False).mean()
 
 
@@ -121,7 +115,7 @@ def trained(attacks: Iterable[str]) -> Picked:
 
 def excess(frame: pd.DataFrame, shots: int) -> "pd.Series[float]":
     """Return how far the strongest attack on the last features lies above the oracles' mean."""
-    table = regained(head_rows(frame), shots)
+    table = regained(frame, shots)
     if ORACLE not in table.index.get_level_values("method"):
         return pd.Series(dtype=float)
     found: pd.Series[float] = against_oracles(table)["mean"].xs("worst", level="attack")

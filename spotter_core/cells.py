@@ -8,11 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from spotter_core.results import TRAINED, Row
+from spotter_core.results import TRAINED, UNTRAINED, Row, head_level
 
 YARDSTICKS = ("original", "retrain")
-UNTRAINED = "untrained"
-"""The battery's control, which is no method and in no table of methods."""
 KEYS = ["method", "forget", "seed"]
 SHOTS = 5
 PUBLISHED_NEAR = "published PGD"
@@ -88,10 +86,7 @@ def of_battery(frame: pd.DataFrame) -> tuple[Any, Any]:
     if "support" not in frame:  # no cell was attacked
         nothing = pd.Series(data=False, index=frame.index)
         return nothing, nothing
-    own = (frame["support"] == "own") & (frame["shots"] == SHOTS)
-    own &= ~frame["attack"].isin(TRAINED)
-    if "stage" in frame:
-        own &= frame["stage"].isna()
+    own = head_level(frame) & (frame["support"] == "own") & (frame["shots"] == SHOTS)
     return own, own & (frame["attack"] == "pra_calibrated")
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from spotter_core.audit_measures import MEASURES, Measure, head_rows
+from spotter_core.audit_measures import MEASURES, Measure
 from spotter_core.flags import Flag, red_flags
-from spotter_core.results import Row, to_frame
-from spotter_core.scores import ORACLE, ORIGINAL, UNTRAINED
+from spotter_core.results import UNTRAINED, Row, head_level, to_frame
+from spotter_core.scores import ORACLE, ORIGINAL
 
 WITHOUT_ORACLE = (
     "Whether a class that comes back was left in the network or is merely easy to learn anew: a "
@@ -112,8 +112,8 @@ def numbers_of(rows: Iterable[Row], method: str, shots: int) -> list[Number]:
 def flags_of(rows: Iterable[Row], shots: int, chance: float) -> list[Flag]:
     """Return the red flags of an audit; see :func:`~spotter_core.flags.red_flags`."""
     frame = to_frame(rows)
-    plain = frame[frame["measure"] != "relearned"]
-    return red_flags(pd.concat([head_rows(frame), plain]), shots, chance=chance)
+    counted = head_level(frame) | (frame["measure"] != "relearned")
+    return red_flags(frame[counted], shots, chance=chance)
 
 
 def judge(numbers: Iterable[Number], thresholds: Mapping[str, float]) -> list[Judged]:

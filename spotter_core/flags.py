@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from spotter_core.cells import pick, plain_rows
-from spotter_core.scores import CELL, ORACLE, ORIGINAL, UNTRAINED, regained
+from spotter_core.results import UNTRAINED
+from spotter_core.scores import CELL, ORACLE, ORIGINAL, regained
 
 MEAN_OF_IMAGES = ("pra", "pra_calibrated", "nearest_mean")
 """Attacks that take the mean of the attacker's images."""

@@ -17,11 +17,10 @@ from spotter_core.data import Dataset, ImageSet
 from spotter_core.files import settings_hash
 from spotter_core.models import Classifier
 from spotter_core.profiles import Cell, Profile
-from spotter_core.results import Row
-from spotter_core.runtime import seeded_generator
-from spotter_core.scores import ORACLE, ORIGINAL, UNTRAINED
+from spotter_core.results import UNTRAINED, Row
+from spotter_core.scores import ORACLE, ORIGINAL
 from spotter_core.study import Study
-from spotter_core.workshop import Made
+from spotter_core.workshop import Made, fixed_sample
 
 RESERVED = (ORIGINAL, ORACLE, UNTRAINED)
 ALPHAS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -172,11 +171,8 @@ class GivenStudy(Study):
 
     def part(self, cell: Cell, where: str) -> ImageSet:
         """Return the samples that are measured on; of many retained ones a fixed random sample."""
-        chosen, most = super().part(cell, where), self.profile.evaluated
-        if not where.startswith("retain/") or most is None or len(chosen) <= most:
-            return chosen
-        drawn = torch.randperm(len(chosen), generator=seeded_generator("given", where))
-        return chosen.subset(drawn[:most].sort().values.to(chosen.labels.device))
+        most = self.profile.evaluated if where.startswith("retain/") else None
+        return fixed_sample(super().part(cell, where), most, "given", where)
 
     def measured(
         self,

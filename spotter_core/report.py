@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from spotter_core.audit_measures import head_rows
 from spotter_core.embedding import common_embedding
 from spotter_core.files import write_text_atomically
 from spotter_core.findings import WITHOUT_ORACLE, Judged, Number, flags_of, numbers_of
@@ -30,9 +29,9 @@ from spotter_core.plots.audit import (
 )
 from spotter_core.plots.style import look, use_style
 from spotter_core.result_files import Result
-from spotter_core.results import to_frame
+from spotter_core.results import UNTRAINED, head_level, to_frame
 from spotter_core.runtime import seeded_generator
-from spotter_core.scores import ORACLE, ORIGINAL, UNTRAINED, regained
+from spotter_core.scores import ORACLE, ORIGINAL, regained
 from spotter_core.sentences import FLAGS, percent, sentences, told
 
 TEMPLATE = "report.html.j2"
@@ -143,7 +142,7 @@ def models_of(frame: pd.DataFrame, result: Result) -> list[str]:
 
 def attack_table(frame: pd.DataFrame, result: Result) -> dict[str, Any]:
     """Return what the strongest attack regains by k, a line a model."""
-    rows = head_rows(frame)
+    rows = frame[head_level(frame) & (frame["measure"] == "relearned")]
     every = sorted({int(k) for k in rows["shots"].dropna()})
     columns = {k: regained(rows, k)["worst"].groupby("method", sort=False).mean() for k in every}
     lines = [
@@ -187,7 +186,7 @@ def damage_table(frame: pd.DataFrame, result: Result) -> dict[str, Any]:
 def draw(frame: pd.DataFrame, result: Result, study: GivenStudy | None) -> dict[str, str]:
     """Return every picture as the address of its own bytes."""
     shots = result.settings["shots"]
-    means = regained(head_rows(frame), shots).groupby("method", sort=False).mean()
+    means = regained(frame[head_level(frame)], shots).groupby("method", sort=False).mean()
     found = {
         "battery": inline(plot_battery(means.loc[models_of(frame, result)], shots).figure),
         "neighborhoods": inline(plot_neighborhoods(frame)[0].figure),

@@ -16,6 +16,8 @@ import pandas as pd
 from spotter_core.files import write_text_atomically
 
 FORMAT = "spotter-rows-1"
+UNTRAINED = "untrained"
+"""The battery's control, as rows name it: random features. No method, and in no table of them."""
 TRAINED = ("fine_tuning", "retain_only", "batch_norm", "noise", "int8")
 """Attacks, as rows name them, that change the network's weights; measured where there is time."""
 
@@ -52,6 +54,18 @@ class Row:
 
 
 COLUMNS = [f.name for f in fields(Row)]
+
+
+def head_level(frame: pd.DataFrame) -> Any:
+    """Return a mask of the rows that attacks on a network's last features left, weights unchanged.
+
+    Args:
+        frame: As from :func:`to_frame`.
+    """
+    if "attack" not in frame:
+        return pd.Series(data=False, index=frame.index)
+    own = frame["attack"].notna() & ~frame["attack"].isin(TRAINED)
+    return own & frame["stage"].isna() if "stage" in frame else own
 
 
 def save_rows(path: Path, rows: Iterable[Row], *, about: dict[str, Any] | None = None) -> None:

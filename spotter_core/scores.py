@@ -9,7 +9,7 @@ import pandas as pd
 
 from spotter_core.results import TRAINED, bootstrap_interval
 
-ORACLE, ORIGINAL, UNTRAINED = "retrain", "original", "untrained"
+ORACLE, ORIGINAL = "retrain", "original"
 CELL = ["forget", "seed"]
 WITHIN = 2.0
 """Spreads of the oracles within which a difference is none."""
@@ -46,6 +46,24 @@ def regained(frame: pd.DataFrame, shots: int, *, support: str = "own") -> pd.Dat
     return table.assign(worst=head_level.max(axis=1))
 
 
+def beyond_oracles(table: pd.DataFrame) -> pd.DataFrame:
+    """Return every line of a table less the mean of the oracles of the same forget classes.
+
+    Args:
+        table: As from :func:`regained`.
+
+    Raises:
+        ValueError: If the table has no oracle: there is nothing to hold a number against.
+    """
+    if ORACLE not in table.index.get_level_values("method"):
+        raise ValueError(
+            f"table has no {ORACLE!r}: without a retrained oracle nobody can say how much of what "
+            "is regained was left, and how much anybody learns from a few images"
+        )
+    center = table.loc[ORACLE].groupby("forget").mean()
+    return table - center.reindex(table.index.get_level_values("forget")).to_numpy()
+
+
 def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
     """Return every method's excess over the oracles of the same forget classes.
 
@@ -65,21 +83,13 @@ def against_oracles(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: If the table has no oracle: there is nothing to hold a number against.
     """
-    if ORACLE not in table.index.get_level_values("method"):
-        raise ValueError(
-            f"table has no {ORACLE!r}: without a retrained oracle nobody can say how much of what "
-            "is regained was left, and how much anybody learns from a few images"
-        )
-    oracles = table.loc[ORACLE]
+    beyond, oracles = beyond_oracles(table), table.loc[ORACLE]
     by_class = oracles.groupby("forget", sort=False)
     counts = by_class.size()
     variance = by_class.var(ddof=1).mul(counts - 1, axis=0).sum() / max((counts - 1).sum(), 1)
     spread = np.sqrt(variance) if (counts > 1).any() else variance * np.nan
-    center = by_class.mean()
     lines = []
-    for method, own in table.groupby("method", sort=False):
-        own = own.droplevel("method")
-        excess = own - center.reindex(own.index.get_level_values("forget")).to_numpy()
+    for method, excess in beyond.groupby("method", sort=False):
         for attack in excess:
             values = excess[attack].dropna()
             low = high = np.nan

@@ -66,6 +66,20 @@ def size_of(kept: Near | Made | Predictions) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
+def fixed_sample(samples: ImageSet, most: int | None, *key: object) -> ImageSet:
+    """Return at most so many of the samples, by a draw that depends on ``key`` alone.
+
+    Args:
+        samples: Returned as they are where they are no more than that, or ``most`` is ``None``.
+        most: How many.
+        *key: What makes it another draw.
+    """
+    if most is None or len(samples) <= most:
+        return samples
+    drawn = torch.randperm(len(samples), generator=seeded_generator(*key))
+    return samples.subset(drawn[:most].sort().values.to(samples.labels.device))
+
+
 class Workshop:
     """Everything made of a profile's cells, on disk below ``root`` and in memory while asked for.
 
@@ -142,11 +156,8 @@ class Workshop:
         """
         side, _, name = where.partition("/")
         chosen: ImageSet = getattr(getattr(self.split(cell), side), name)
-        most = self.profile.evaluated
-        if where != "retain/train" or most is None or len(chosen) <= most:
-            return chosen
-        drawn = torch.randperm(len(chosen), generator=seeded_generator("evaluated", cell.classes))
-        return chosen.subset(drawn[:most].sort().values.to(chosen.labels.device))
+        most = self.profile.evaluated if where == "retain/train" else None
+        return fixed_sample(chosen, most, "evaluated", cell.classes)
 
     # --- models ---------------------------------------------------------------------------------
 

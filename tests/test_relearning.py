@@ -28,16 +28,6 @@ def seeded(seed=0):
 
 
 @pytest.fixture
-def hidden(known):
-    """A network that knows class 1 and never says so: its row of the head is pushed down."""
-    model = copy.deepcopy(known)
-    with torch.no_grad():
-        model.head.bias[1] -= 6.0
-    model.zero_grad(set_to_none=True)
-    return model
-
-
-@pytest.fixture
 def held(samples):
     def take(wanted, part):
         index = wanted.nonzero().flatten()

@@ -28,16 +28,6 @@ def sets(samples):
     return own, upside_down(samples, {1: 2}), samples.subset(samples.labels != 1)
 
 
-@pytest.fixture
-def hidden(known):
-    """A network that knows class 1 and never says so."""
-    model = copy.deepcopy(known)
-    with torch.no_grad():
-        model.head.bias[1] -= 6.0
-    model.zero_grad(set_to_none=True)
-    return model
-
-
 def slow_index(model, own, retained, attack, rate, seed):
     """The index step by step, momentum by hand."""
     student, order = copy.deepcopy(model).eval(), seeded(seed)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from spotter_core.attacks.class_means import closeness, cosines, distances
-from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen
+from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen, without
 
 Scores = Callable[[Tensor, Tensor], Tensor]
 """(features ``(N, D)``, means ``(..., M, D)``) -> ``(..., N, M)``, larger is nearer"""
@@ -86,11 +85,7 @@ class Novelty(HeadAttack):
 
             return margin
 
-        def largest_logit(seen: Seen) -> Tensor:
-            index = torch.tensor(classes, device=seen.logits.device)
-            return seen.logits.index_fill(1, index, -torch.inf).amax(dim=1)
-
-        yield {"likeness": "logit"}, alike(largest_logit)
+        yield {"likeness": "logit"}, alike(lambda seen: without(seen.logits, classes).amax(dim=1))
         yield {"likeness": "cosine"}, alike(lambda seen: cosines(seen.features, means).amax(dim=1))
         for s in self.shrinkage:
             inverse = attacker.reference.inverse(s)

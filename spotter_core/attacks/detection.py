@@ -107,6 +107,11 @@ class Reference:
         return moments(self.seen.features)
 
 
+def without(logits: Tensor, classes: Sequence[int]) -> Tensor:
+    """Return ``(N, C)`` logits with those of some classes out of reach."""
+    return logits.index_fill(1, torch.tensor(classes, device=logits.device), -torch.inf)
+
+
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``(..., D)`` means and ``(..., D, D)`` second moments of ``(..., N, D)`` features."""
     return features.mean(dim=-2), features.mT @ features / features.shape[-2]
@@ -249,7 +254,7 @@ def answers(
     """
     index = torch.tensor(forget_classes, device=logits.device)
     largest, which = margins.max(dim=2)
-    others = logits.index_fill(1, index, -torch.inf).argmax(dim=1)
+    others = without(logits, forget_classes).argmax(dim=1)
     return torch.where(largest > thresholds[:, None], index[which], others)
 
 
@@ -275,9 +280,8 @@ def threshold_within(
     """
     if len(retain.labels) == 0:
         raise ValueError("validation holds no retained sample: a threshold can't be chosen")
-    index = torch.tensor(forget_classes, device=retain.logits.device)
     # without an alarm nothing is lost: what the network called forgotten is now called otherwise
-    silent = retain.logits.index_fill(1, index, -torch.inf).argmax(dim=1) == retain.labels
+    silent = without(retain.logits, forget_classes).argmax(dim=1) == retain.labels
     before = int((retain.logits.argmax(dim=1) == retain.labels).sum())
     spare = int(silent.sum()) - before + int((allowed + ROUNDING) * len(silent))
     at_stake = margins.amax(dim=2)[:, silent]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen
+from spotter_core.attacks.detection import Attacker, Detector, HeadAttack, Seen, without
 from spotter_core.attacks.prototype import Metric, blend, prototype_rows, row_scale
 
 
@@ -68,7 +68,7 @@ def row_detector(
     def margin(seen: Seen) -> Tensor:
         index = torch.tensor(classes, device=seen.logits.device)
         new = seen.features @ rows.mT + biases[:, None]
-        others = seen.logits.index_fill(1, index, -torch.inf).amax(dim=1, keepdim=True)
+        others = without(seen.logits, classes).amax(dim=1, keepdim=True)
         return blend(new, seen.logits[:, index], alpha) - others
 
     return margin

@@ -21,14 +21,13 @@ from spotter_core.measurements.accuracy import SPLITS
 from spotter_core.models import Classifier
 from spotter_core.never_seen import never_seen_classes, upside_down
 from spotter_core.profiles import Cell
-from spotter_core.results import Row, resampled_means
+from spotter_core.results import UNTRAINED, Row, resampled_means
 from spotter_core.runtime import seeded_generator
+from spotter_core.scores import ORACLE
 from spotter_core.study import Study
 from spotter_core.training import predict
+from spotter_core.workshop import fixed_sample
 
-UNTRAINED, ORACLE = "untrained", "retrain"
-"""Controls: the architecture with random features, which knows no class at all; and the network
-that never saw the forgotten one."""
 OWN, SHUFFLED, NEVER_SEEN = "own", "shuffled", "never seen"
 """Whose images the attacker takes for the forgotten class: its own, retained ones drawn at random,
 or those of a class that no network was trained on."""
@@ -133,10 +132,7 @@ def predictions_of(study: Study, cell: Cell, method: str) -> Parts:
 
 def some_of(samples: ImageSet, where: str) -> ImageSet:
     """Return :data:`MOST` of the samples, drawn once for all models, or all of fewer."""
-    if len(samples) <= MOST:
-        return samples
-    drawn = torch.randperm(len(samples), generator=seeded_generator("some of", where))
-    return samples.subset(drawn[:MOST].sort().values.to(samples.labels.device))
+    return fixed_sample(samples, MOST, "some of", where)
 
 
 def seen_by(model: Classifier, samples: ImageSet) -> Seen:

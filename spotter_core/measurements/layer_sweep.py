@@ -15,7 +15,6 @@ from spotter_core.attacks import (
 )
 from spotter_core.measurements.battery import (
     OWN,
-    UNTRAINED,
     battery_of,
     model_of,
     predictions_of,
@@ -24,7 +23,7 @@ from spotter_core.measurements.battery import (
     some_of,
 )
 from spotter_core.profiles import Cell
-from spotter_core.results import Row
+from spotter_core.results import UNTRAINED, Row
 from spotter_core.stages import stage_features
 from spotter_core.study import Study
 

@@ -11,12 +11,12 @@ from statistics import fmean
 
 from spotter_core.attacks import draw_support
 from spotter_core.data import ImageSet, Parts
-from spotter_core.measurements.battery import NEVER_SEEN, UNTRAINED, model_of, row_of, some_of
+from spotter_core.measurements.battery import NEVER_SEEN, OWN, model_of, row_of, some_of
 from spotter_core.models import Classifier
 from spotter_core.never_seen import never_seen_classes, upside_down
 from spotter_core.profiles import Cell
 from spotter_core.relearning import FREE, Curve, FineTuning, Held, Reminiscence, share_right
-from spotter_core.results import Row
+from spotter_core.results import UNTRAINED, Row
 from spotter_core.runtime import seeded_generator
 from spotter_core.study import Study
 
@@ -27,7 +27,7 @@ FEW = 5
 DRAWS = 3
 """Of the attacker's images where he looks at the speed: few images make it uneven."""
 
-SPLITS_OF = {"own": "forget", NEVER_SEEN: NEVER_SEEN}
+SPLITS_OF = {OWN: "forget", NEVER_SEEN: NEVER_SEEN}
 """How rows name the side of the split that a kind of class is of."""
 PARTS = ("train", "validation", "test")
 
@@ -92,7 +92,7 @@ def common_of(study: Study, cell: Cell) -> Common:
         Parts(*(some_of(study.part(cell, f"{side}/{part}"), f"{side}/{part}") for part in PARTS))
         for side in ("retain", "forget")
     )
-    kinds = {"own": Parts(study.part(cell, "forget/train"), forget.validation, forget.test)}
+    kinds = {OWN: Parts(study.part(cell, "forget/train"), forget.validation, forget.test)}
     if len(split.retain.train.labels.unique()) >= len(cell.forget):
         whole = split.retain
         sources = never_seen_classes(study.model(cell, "original"), whole.validation, cell.forget)
@@ -105,7 +105,7 @@ def common_of(study: Study, cell: Cell) -> Common:
 def fine_tuning_rows(row: MakeRow, model: Classifier, common: Common) -> list[Row]:
     """Return what fine-tuning regains, without a forget image and with some of either kind."""
     rows = []
-    tried = [("own", k) for k in SHOTS] + [(kind, FEW) for kind in common.kinds if kind != "own"]
+    tried = [(OWN, k) for k in SHOTS] + [(kind, FEW) for kind in common.kinds if kind != OWN]
     for support, shots in tried:
         kind = common.kinds[support]
         images = common.drawn(support, shots) if shots else None
@@ -113,7 +113,7 @@ def fine_tuning_rows(row: MakeRow, model: Classifier, common: Common) -> list[Ro
         where = SPLITS_OF[support] + "/test"
         targets = {
             where: kind.test,
-            "forget/test": common.kinds["own"].test,
+            "forget/test": common.kinds[OWN].test,
             "retain/test": common.retain.test,
         }
         found = FineTuning()(model, held, targets, followed=[where], seed=common.cell.seed)
@@ -149,12 +149,12 @@ def reminiscence_rows(row: MakeRow, model: Classifier, common: Common) -> list[R
     attack, runs = Reminiscence(), []
     shots = attack.images_of(common.shots)
     for draw in range(DRAWS):
-        own, new = (common.drawn(support, shots, draw) for support in ("own", NEVER_SEEN))
+        own, new = (common.drawn(support, shots, draw) for support in (OWN, NEVER_SEEN))
         runs.append(attack(model, own, new, common.retain.train, seed=common.cell.seed + draw))
     row, rows = partial(row, attack="reminiscence", shots=shots), []
     for rate in attack.learning_rates:
         steps = {
-            "own": [r.forget[rate] for r in runs],
+            OWN: [r.forget[rate] for r in runs],
             NEVER_SEEN: [r.never_seen[rate] for r in runs],
         }
         at = {"learning_rate": rate}
@@ -163,17 +163,17 @@ def reminiscence_rows(row: MakeRow, model: Classifier, common: Common) -> list[R
             for s, n in steps.items()
         ]
         score = fmean(run.score(rate) for run in runs)
-        rows.append(row("forget/train", "reminiscence", score, "steps", support="own", **at))
+        rows.append(row("forget/train", "reminiscence", score, "steps", support=OWN, **at))
     mean = fmean(run.mean_score() for run in runs)
-    return [*rows, row("forget/train", "reminiscence", mean, "steps", support="own")]
+    return [*rows, row("forget/train", "reminiscence", mean, "steps", support=OWN)]
 
 
 def free_rows(row: MakeRow, model: Classifier, common: Common) -> list[Row]:
     """Return what is right after each transformation that costs nothing."""
-    rows, own = [], common.kinds["own"]
+    rows, own = [], common.kinds[OWN]
     for name, transform in FREE.items():
         changed = transform(model, common.retain.train, common.cell.seed)
         targets = {"forget/test": own.test, "retain/test": common.retain.test}
         reached = {where: share_right(changed, samples) for where, samples in targets.items()}
-        rows += relearned_rows(partial(row, attack=name, shots=0, support="own"), reached)
+        rows += relearned_rows(partial(row, attack=name, shots=0, support=OWN), reached)
     return rows

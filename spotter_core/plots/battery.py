@@ -20,7 +20,7 @@ from spotter_core.plots.frames import (
     say_spread,
 )
 from spotter_core.plots.style import DAMAGE_MAP, QUIET, look
-from spotter_core.scores import regained
+from spotter_core.scores import beyond_oracles, regained
 
 ATTACK_LABELS = {
     "pra": "PRA, published row",
@@ -144,9 +144,7 @@ def plot_excess(
         ValueError: If a yardstick or an attack is missing.
     """
     check_models(table.index.unique("method"))
-    oracles = table.loc["retrain"].groupby("forget").mean()
-    excess = table - oracles.reindex(table.index.get_level_values("forget")).to_numpy()
-    frame = excess.melt(ignore_index=False, var_name="attack").reset_index().dropna()
+    frame = beyond_oracles(table).melt(ignore_index=False, var_name="attack").reset_index().dropna()
     grid = dot_panels(axes, len(attacks), frame)
     for ax, attack in zip(grid, attacks, strict=True):
         draw_dots(ax, chosen(frame, attack=attack), scale=100.0)
