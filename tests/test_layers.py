@@ -55,9 +55,9 @@ LAYERS = [
     ["settings", "relearning", "leaderboard", "sentences"],
     ["workshop", "documented"],
     ["study"],
-    ["measurements", "tuning", "claims", "given"],
+    ["measurements", "trajectory", "tuning", "claims", "given"],
     ["plots", "audit_request", "search"],
-    ["auditing", "notebooks", "report"],
+    ["auditing", "notebooks", "explorers", "report"],
     ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
