@@ -26,8 +26,8 @@ The layers, bottom to top; a file imports only from layers below its own:
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.
-8. ``measurements`` ``trajectory`` ``tuning`` ``claims`` ``given`` -- what is measured, a run watched
-   on its way, how settings are chosen, what holds; a study of models that are given.
+8. ``measurements`` ``trajectory`` ``tuning`` ``claims`` ``given`` -- what is measured; a run that
+   is watched; how settings are chosen; what holds; a study of models that are given.
 9. ``plots`` ``audit_request`` ``search`` -- pictures drawn from numbers; what is to be audited; the
    search for a better objective.
 10. ``auditing`` ``notebooks`` ``explorers`` ``report`` -- somebody's model measured; how a notebook
