@@ -1,10 +1,12 @@
 """Pictures of embeddings and how tightly a class sits in them: notebook 05."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.patheffects import withStroke
 
 from spotter_core.plots.dots import dot_panels, draw_dots
@@ -88,6 +90,11 @@ def plot_embedding(
         "common embedding\n(no unit; distances only rough)", color=QUIET, fontsize=8.5
     )
     return axes
+
+
+def scatter(ax: Axes, points: np.ndarray, **options: Any) -> PathCollection:
+    """Draw ``(N, 2)`` points; options are those of ``Axes.scatter``."""
+    return ax.scatter(points[:, 0], points[:, 1], **options)
 
 
 def square(points: np.ndarray) -> dict[str, tuple[float, float]]:

@@ -1,0 +1,158 @@
+"""Work beside the page: it tells how far it is, waits when asked to, and ends when asked to.
+
+The kernel's main thread stays free for the page. A ``Work`` is a thread that is asked to stop; a
+``Command`` is a process that is ended, for work that can't be asked (a compiler) and that keeps
+whole what it has finished.
+"""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from spotter_core.files import project_root
+
+State = Literal["ready", "running", "paused", "done", "cancelled", "failed"]
+
+
+class Cancelled(Exception):
+    """Raised inside the work at its next checkpoint after it was asked to end."""
+
+
+class Work:
+    """A function in a thread of its own, which calls :meth:`checkpoint` now and then.
+
+    Args:
+        act: The work; is handed this object.
+        on_news: Called in the page's thread with what :meth:`tell` was given.
+        on_state: Called in the page's thread when the state changes.
+    """
+
+    def __init__(
+        self,
+        act: Callable[["Work"], None],
+        *,
+        on_news: Callable[[Any], None],
+        on_state: Callable[["Work"], None],
+    ) -> None:
+        self.state: State = "ready"
+        self.error: BaseException | None = None
+        self._act, self._on_news, self._on_state = act, on_news, on_state
+        self._going, self._ending = threading.Event(), threading.Event()
+        self._going.set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin; call it from the page's thread."""
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # no page, as in a test: what is told is handled where it is told
+            self._loop = None
+        self._become("running")
+        self.thread.start()
+
+    def pause(self) -> None:
+        """Wait at the next checkpoint until :meth:`resume`."""
+        if self.state == "running":
+            self._going.clear()
+            self._become("paused")
+
+    def resume(self) -> None:
+        """Go on after :meth:`pause`."""
+        if self.state == "paused":
+            self._become("running")
+            self._going.set()
+
+    def cancel(self) -> None:
+        """End at the next checkpoint, or now if it waits at one."""
+        self._ending.set()
+        self._going.set()
+
+    def checkpoint(self, seconds: float = 0.0) -> None:
+        """Wait as long as the work is paused, and ``seconds`` more; called by the work.
+
+        Raises:
+            Cancelled: If the work was asked to end.
+        """
+        self._going.wait()
+        if self._ending.wait(seconds):
+            raise Cancelled
+        self._going.wait()
+
+    def tell(self, news: Any) -> None:
+        """Hand something to the page; called by the work."""
+        self._later(lambda: self._on_news(news))
+
+    def _run(self) -> None:
+        try:
+            self._act(self)
+            last: State = "done"
+        except Cancelled:
+            last = "cancelled"
+        except BaseException as error:  # told on the page, where the reader is
+            self.error, last = error, "failed"
+        self._later(lambda: self._become(last))
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._on_state(self)
+
+    def _later(self, call: Callable[[], None]) -> None:
+        if self._loop is None:
+            call()
+        else:
+            self._loop.call_soon_threadsafe(call)
+
+
+class Command:
+    """A command of this package in a process of its own, whose lines are followed.
+
+    Args:
+        arguments: Behind ``python -m``.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+
+    def __call__(self, work: Work) -> None:
+        """Run it to its end; what it prints is told line by line.
+
+        Raises:
+            Cancelled: If the work was asked to end; the process is ended, too.
+            RuntimeError: If the command fails, with the last lines that it printed.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-m", *self.arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=project_root(),
+        )
+        assert process.stdout is not None
+        lines: list[str] = []
+        watcher = threading.Thread(target=lambda: lines.extend(self._follow(process, work)))
+        watcher.start()
+        try:
+            while process.poll() is None:
+                work.checkpoint(0.1)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+            watcher.join()
+            process.stdout.close()
+        if process.returncode:
+            told = "\n".join(lines[-5:])
+            raise RuntimeError(f"python -m {' '.join(self.arguments)} failed:\n{told}")
+
+    @staticmethod
+    def _follow(process: "subprocess.Popen[str]", work: Work) -> list[str]:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            work.tell(lines[-1])
+        return lines

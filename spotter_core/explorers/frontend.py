@@ -1,0 +1,117 @@
+"""Who looks: somebody with a mouse, or a batch run that wants a still picture.
+
+An explorer's figure lives on ipympl's canvas where a frontend can move it, else it is shown as it
+stands. Widgets are never made where nobody can move them: an executor that waits for a widget's
+answer may wait for ever, and the saved copy would hold controls that do nothing.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+SWITCH = "SPOTTER_STATIC"
+"""Environment variable: 1 for still pictures, 0 for widgets, whatever was found."""
+FRONTENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
+"""Set in kernels that a notebook frontend started: Jupyter's server, VS Code, Colab.
+
+An executor such as papermill, nbclient or nbmake starts its kernel itself and sets none."""
+
+
+def has_widgets(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether controls can be moved here.
+
+    Args:
+        environment: Default that of the process; :data:`SWITCH` in it decides, if it is there.
+
+    Raises:
+        ValueError: If :data:`SWITCH` is neither 0 nor 1.
+    """
+    found = os.environ if environment is None else environment
+    if chosen := found.get(SWITCH):
+        if chosen not in ("0", "1"):
+            raise ValueError(f"{SWITCH} must be 0 (widgets) or 1 (still pictures), got {chosen!r}")
+        return chosen == "0"
+    shell = get_ipython()
+    return hasattr(shell, "kernel") and any(name in found for name in FRONTENDS)
+
+
+SOON = 0.03
+"""Seconds that moves of the pointer are gathered for."""
+
+
+class Explorer(Protocol):
+    """Controls and the picture that they move."""
+
+    figure: Figure
+
+    def draw(self) -> None:
+        """Draw what the controls' first values say."""
+
+    def controls(self) -> Any:
+        """Return one widget with all controls, wired to the picture; called before ``draw``."""
+
+
+def show(explorer: Explorer) -> None:
+    """Display an explorer: with its controls where there is a frontend, else as a still picture."""
+    if not has_widgets():
+        FigureCanvasAgg(explorer.figure)
+        explorer.draw()
+        explorer.figure.canvas.draw()
+        display(explorer.figure)  # type: ignore[no-untyped-call]
+        print("A still picture: opened in JupyterLab, this cell has controls.")
+        return
+    display(panel(explorer))  # type: ignore[no-untyped-call]
+
+
+def panel(explorer: Explorer) -> Any:
+    """Return one widget: the controls above, the picture that they move below."""
+    from ipywidgets import VBox
+
+    canvas = live_canvas(explorer.figure)
+    controls = explorer.controls()
+    explorer.draw()
+    return VBox([controls, canvas])
+
+
+def live_canvas(figure: Figure) -> Any:
+    """Return a widget that shows ``figure`` and follows every ``figure.canvas.draw()``."""
+    from ipympl.backend_nbagg import Canvas, FigureManager
+
+    canvas = Canvas(figure)
+    canvas.toolbar_visible = "fade-in-fade-out"
+    canvas.header_visible = canvas.footer_visible = canvas.resizable = False
+    FigureManager(canvas, 0)
+    return canvas
+
+
+def lately(act: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does ``act`` soon, once for all calls made until then.
+
+    A pointer moves a hundred times a second, and what is drawn for each move would come late.
+    Without an event loop, as in a test, it is done at once.
+    """
+    waiting = False
+
+    def run() -> None:
+        nonlocal waiting
+        waiting = False
+        act()
+
+    def call() -> None:
+        nonlocal waiting
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            act()
+            return
+        if not waiting:
+            waiting = True
+            loop.call_later(SOON, run)
+
+    return call

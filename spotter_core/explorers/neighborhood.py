@@ -1,0 +1,234 @@
+"""The epsilon-neighborhood, to be walked through: method, image, direction, radius, place."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from cachetools import LRUCache
+from matplotlib.figure import Figure
+
+from spotter_core.metrics import over_unlearning
+from spotter_core.neighborhoods import runner_up
+from spotter_core.plots.slice_panels import SlicePanels
+from spotter_core.plots.style import look
+from spotter_core.profiles import Cell
+from spotter_core.runtime import seeded_generator
+from spotter_core.settings import scaled
+from spotter_core.slices import (
+    Plane,
+    SliceView,
+    as_pictures,
+    best_answers,
+    boundary_plane,
+    forget_margin,
+    nearest,
+    typical,
+    view_slice,
+)
+from spotter_core.study import Study
+from spotter_core.training import predict
+from spotter_core.workshop import fixed_sample
+
+YARDSTICKS = ("original", "retrain")
+REACH = 3.5
+"""Half the side of a slice, in radii of the headline's neighborhood."""
+FINEST, COARSEST = 41, 15
+"""Points a side of a slice: what a still picture has, and the least that is readable."""
+PATIENCE = 0.08
+"""Seconds that the networks' answers on a slice may take; the drawing takes as long again."""
+COUNTED = 256
+"""Held-out forget images that OU@epsilon is averaged over at most, so that a slider answers."""
+NAMED = 20
+"""Classes whose nearest image is offered as a direction; of more, the runner-up's alone is."""
+
+
+class Neighborhood:
+    """What the explorer shows, from the study's models; remembers what it was asked.
+
+    Args:
+        study: Its models, data and headline neighborhood.
+        cell: Forget classes and seed.
+        resolution: Points a side of a slice.
+    """
+
+    def __init__(self, study: Study, cell: Cell, *, resolution: int = FINEST) -> None:
+        self.study, self.cell, self.resolution = study, cell, resolution
+        self.original = study.model(cell, "original")
+        self.samples = study.part(cell, "forget/test")
+        self.pixels = self.samples.pixels()
+        self.retained = study.split(cell).retain.train
+        self.near: Any = study.neighborhood(study.profile.headline)
+        logits = study.predictions(cell, "original", "forget/test").logits
+        self.order = forget_margin(logits, cell.forget).argsort().tolist()
+        self.typical = self.order.index(typical(logits, cell.forget))
+        self._views: LRUCache[Any, SliceView] = LRUCache(256)
+        self._planes: LRUCache[Any, Plane] = LRUCache(256)
+        self._damage: dict[tuple[float, str], float] = {}
+
+    @property
+    def directions(self) -> list[str]:
+        """Names of the second axis's directions: the runner-up, a class by name, noise."""
+        names = self.study.dataset.class_names
+        kept = [n for c, n in enumerate(names) if c not in self.cell.forget]
+        return ["runner-up", *(kept if len(names) <= NAMED else []), "random noise"]
+
+    @property
+    def epsilons(self) -> list[float]:
+        """Radii to choose from, up to three times the headline's."""
+        return [round(self.near.epsilon * step / 10, 6) for step in range(1, 31)]
+
+    def plane(self, place: int, direction: str) -> Plane:
+        """Return the plane through the image at ``place`` in the order of margins."""
+        key = (place, direction)
+        if key not in self._planes:
+            i = self.order[place]
+            image, label = self.pixels[i], int(self.samples.labels[i])
+            self._planes[key] = boundary_plane(
+                self.original,
+                image,
+                label,
+                self.cell.forget,
+                epsilon=self.near.epsilon,
+                towards=self._towards(image, direction),
+                generator=seeded_generator("slice", self.cell, i),
+            )
+        return self._planes[key]
+
+    def _towards(self, image: torch.Tensor, direction: str) -> torch.Tensor | None:
+        if direction == "random noise":
+            return None
+        if direction == "runner-up":
+            wanted = int(runner_up(self.original, image[None], self.cell.forget))
+        else:
+            wanted = self.study.dataset.class_names.index(direction)
+        others = self.retained.subset((self.retained.labels == wanted).nonzero().flatten()).pixels()
+        return others[nearest(image, others)]
+
+    def view(self, place: int, direction: str, method: str) -> SliceView:
+        """Return the slice as both yardsticks and ``method`` see it."""
+        key = (place, direction, method)
+        if key not in self._views:
+            side = REACH * self.near.epsilon
+            self._views[key] = view_slice(
+                {m: self.study.model(self.cell, m) for m in dict.fromkeys((*YARDSTICKS, method))},
+                self.plane(place, direction),
+                self.cell.forget,
+                epsilon=self.near.epsilon,
+                reach=(-side, side),
+                resolution=self.resolution,
+            )
+        return self._views[key]
+
+    def damage(self, epsilon: float, method: str) -> float:
+        """Return OU@epsilon over the held-out forget images, :data:`COUNTED` of them at most."""
+        if (epsilon, method) not in self._damage:
+            chosen = fixed_sample(self.samples, COUNTED, "explorer", self.cell.classes)
+            draw = seeded_generator(self.study.profile.dataset, self.cell, "near", "forget/test")
+            images = scaled(self.near, epsilon)(
+                self.original, chosen.pixels(), chosen.labels, self.cell.forget, generator=draw
+            )
+            before = predict(self.original, images).logits
+            for name in dict.fromkeys((*YARDSTICKS, method)):
+                after = predict(self.study.model(self.cell, name), images).logits
+                found = over_unlearning(before, after, self.cell.forget).item()
+                self._damage[epsilon, name] = found
+        return self._damage[epsilon, method]
+
+    def fit_resolution(self) -> None:
+        """Choose as many points a side as three networks answer within :data:`PATIENCE`."""
+        trial = self.plane(self.typical, "runner-up").points(torch.linspace(-1, 1, 256).tolist())
+        predict(self.original, trial)  # the first pass pays for what later ones have
+        start = time.perf_counter()
+        predict(self.original, trial)
+        rate = len(trial) / (time.perf_counter() - start)
+        fits = int((rate * PATIENCE / 3) ** 0.5)
+        self.resolution = max(COARSEST, min(FINEST, fits))
+        self._views.clear()
+
+
+class NeighborhoodExplorer:
+    """Slices of the original, the oracle and one method; see :func:`explore_neighborhood`."""
+
+    def __init__(self, numbers: Neighborhood, methods: Sequence[str]) -> None:
+        self.numbers, self.methods = numbers, list(methods)
+        self.method, self.place, self.direction = self.methods[0], numbers.typical, "runner-up"
+        self.epsilon, self.along, self.across = numbers.near.epsilon, numbers.near.epsilon, 0.0
+        self.figure = Figure(figsize=(9.8, 5.2), dpi=90)
+        names = numbers.study.dataset.class_names
+        self.panels = SlicePanels(self.figure, 1 + len(YARDSTICKS), names)
+
+    def draw(self) -> None:
+        """Show the slice, the radius and the place that are chosen."""
+        view = self.numbers.view(self.place, self.direction, self.method)
+        index = self.numbers.order[self.place]
+        count = f"{self.place + 1} of {len(self.numbers.order)} by margin"
+        self.panels.show_view(view, as_pictures(self.numbers.pixels[index][None])[0], count)
+        self._radius()
+        self._place()
+
+    def _radius(self) -> None:
+        view = self.numbers.view(self.place, self.direction, self.method)
+        overall = {m: self.numbers.damage(self.epsilon, m) for m in view.answers}
+        self.panels.show_radius(view, self.epsilon, overall)
+
+    def _place(self) -> None:
+        plane, names = self._plane(), self.numbers.study.dataset.class_names
+        image = plane.points([self.along], [self.across])
+        shown = dict.fromkeys((*YARDSTICKS, self.method))
+        models = {m: self.numbers.study.model(self.numbers.cell, m) for m in shown}
+        answers = {
+            m: f"{names[int(c[0])]} ({float(p[0]):.2f})"
+            for m, (c, p) in best_answers(models, image).items()
+        }
+        self.panels.show_place(self.along, self.across, as_pictures(image)[0], answers)
+
+    def _plane(self) -> Plane:
+        return self.numbers.plane(self.place, self.direction)
+
+    def controls(self) -> Any:
+        """Return the controls; a click into a panel chooses the place, too."""
+        import ipywidgets as w
+
+        self.numbers.fit_resolution()
+        labels = [(look(m).label, m) for m in self.methods]
+        last = len(self.numbers.order)
+        reach = round(REACH * self.numbers.near.epsilon, 6)
+        step = round(reach / 35, 6)
+        self.moved = {
+            "method": w.Dropdown(options=labels, value=self.method, description="method"),
+            "direction": w.Dropdown(options=self.numbers.directions, description="across"),
+            "place": w.IntSlider(self.place + 1, 1, last, description="image"),
+            "epsilon": w.SelectionSlider(
+                options=[(f"{e:g}", e) for e in self.numbers.epsilons],
+                value=self.epsilon,
+                description="ε",
+            ),
+            "along": w.FloatSlider(
+                self.along, min=-reach, max=reach, step=step, description="walk"
+            ),
+        }
+        for name, widget in self.moved.items():
+            widget.observe(partial(self._move, name), names="value")
+        self.figure.canvas.mpl_connect("button_press_event", self._click)
+        rows = [self.moved[n] for n in ("method", "direction")]
+        sliders = [self.moved[n] for n in ("place", "epsilon", "along")]
+        return w.VBox([w.HBox(rows), w.HBox(sliders)])
+
+    def _move(self, name: str, change: dict[str, Any]) -> None:
+        value = change["new"]
+        setattr(self, name, value - 1 if name == "place" else value)
+        if name == "epsilon":
+            self._radius()
+        elif name == "along":
+            self._place()
+        else:
+            self.draw()
+        self.figure.canvas.draw()
+
+    def _click(self, event: Any) -> None:
+        if event.inaxes in self.panels.grid.flat:
+            self.along, self.across = float(event.xdata), float(event.ydata)
+            self._place()
+            self.figure.canvas.draw()

@@ -1,0 +1,103 @@
+"""How an explorer opens: at once, or after what it needs was made beside the page."""
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from IPython.display import display
+
+from spotter_core.explorers.background import Command, Work
+from spotter_core.explorers.frontend import Explorer, has_widgets, panel, show
+from spotter_core.prepare import command, missing
+from spotter_core.profiles import Cell
+from spotter_core.study import Study
+
+
+def open_explorer(
+    study: Study,
+    cell: Cell,
+    methods: Sequence[str],
+    build: Callable[[], Explorer],
+    *,
+    mapped: Sequence[str] = (),
+) -> None:
+    """Display an explorer; where models are missing, first say so and offer to make them.
+
+    Args:
+        study: Its run folder is looked into.
+        cell: Forget classes and seed.
+        methods: Models that the explorer shows.
+        build: Makes the explorer, once everything is there.
+        mapped: Models whose common embedding it needs.
+    """
+    if not has_widgets() or not missing(study, cell, methods, mapped):
+        show(build())
+        return
+    display(Opening(study, cell, methods, build, mapped).box)  # type: ignore[no-untyped-call]
+
+
+class Opening:
+    """What is missing, which command makes it, and a button that makes it here."""
+
+    def __init__(
+        self,
+        study: Study,
+        cell: Cell,
+        methods: Sequence[str],
+        build: Callable[[], Explorer],
+        mapped: Sequence[str],
+    ) -> None:
+        import ipywidgets as w
+
+        self.study, self.build = study, build
+        left = missing(study, cell, methods, mapped)
+        self.words = command(study, cell, methods, mapped)
+        self.told = w.HTML(sentence(study, cell, left))
+        self.make = w.Button(description="Make them here", button_style="primary")
+        self.cancel = w.Button(description="Cancel", disabled=True)
+        self.bar = w.IntProgress(min=0, max=len(left), layout={"width": "16em"})
+        self.said = w.Label("")
+        buttons = w.HBox([self.make, self.cancel, self.bar, self.said])
+        self.box = w.VBox([self.told, buttons])
+        self.make.on_click(self._begin)
+        self.cancel.on_click(lambda _: self.work.cancel() if self.work else None)
+        self.work: Work | None = None
+
+    def _begin(self, _: Any) -> None:
+        self.work = Work(Command(self.words), on_news=self._line, on_state=self._state)
+        self.work.start()
+
+    def _line(self, line: str) -> None:
+        number, _, rest = line.partition(" of ")
+        if number.isdigit():
+            self.bar.value = int(number) - 1
+            self.said.value = f"{int(number)} of {rest}"
+
+    def _state(self, work: Work) -> None:
+        self.make.disabled, self.cancel.disabled = work.state == "running", work.state != "running"
+        if work.state == "cancelled":
+            self.said.value = "cancelled; what was finished is kept"
+        elif work.state == "failed":
+            self.said.value = ""
+            self.told.value = f"<pre>{html.escape(str(work.error))}</pre>"
+        elif work.state == "done":
+            self.box.children = (panel(self.build()),)
+
+
+def sentence(study: Study, cell: Cell, left: Sequence[str]) -> str:
+    """Return what a reader is told, as HTML."""
+    profile = study.profile.name
+    what = ", ".join(f"<code>{html.escape(name)}</code>" for name in left)
+    other = (
+        ""
+        if profile == "digits"
+        else (
+            ' A small live version needs no waiting: <code>profile = "digits"</code> in the '
+            "parameters cell."
+        )
+    )
+    return (
+        f"<b>Not made yet for {cell}:</b> {what}.<br>"
+        f"<code>make study PROFILE={profile}</code> makes the whole study; the button makes "
+        f"what this picture needs, beside the page.{other}"
+    )

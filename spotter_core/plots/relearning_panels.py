@@ -1,0 +1,191 @@
+"""The relearning explorer's picture: a class brought back, parts moved rather than drawn anew.
+
+Layer 9. To the left one model's embedding with what the attacker holds, the prototype and the land
+that the attacked head gives to the forget class; to the right what was regained, and what it cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spotter_core.plots.embedding import CLASS_GREYS, scatter
+from spotter_core.plots.regions import FORGET_LAND
+from spotter_core.plots.style import FORGET_COLORS, QUIET, look
+
+GRID, NEAREST = 48, 7
+"""Points a side at which the land is drawn, and the images that are asked for each of them."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A model's embedding under attack, in a plane of its features at unit length.
+
+    Attributes:
+        forget: ``(N, 2)`` held-out forget images.
+        retain: ``(M, 2)`` held-out retained images.
+        retain_labels: ``(M,)`` classes.
+        forget_margin: ``(N,)`` best forget logit less the best retained one, after the attack.
+        retain_margin: ``(M,)``.
+        support: ``(K, 2)`` the attacker's images.
+        prototypes: ``(F, 2)``.
+    """
+
+    forget: np.ndarray
+    retain: np.ndarray
+    retain_labels: np.ndarray
+    forget_margin: np.ndarray
+    retain_margin: np.ndarray
+    support: np.ndarray
+    prototypes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Regained:
+    """What an attack did to one model, fractions in [0, 1].
+
+    Attributes:
+        forget: Accuracy on held-out forget images.
+        draws: The same for other draws of the attacker's images.
+        retain: Accuracy on held-out retained images.
+        before: The same without the attack.
+    """
+
+    forget: float
+    draws: Sequence[float]
+    retain: float
+    before: float
+
+
+class RelearningPanels:
+    """Embedding, gauge and price; moved by :meth:`show`."""
+
+    def __init__(
+        self, figure: Figure, class_names: Sequence[str], forget_classes: Sequence[int]
+    ) -> None:
+        self.figure, self.names, self.forget_classes = figure, class_names, forget_classes
+        figure.set_layout_engine("none")
+        spec = figure.add_gridspec(2, 2, width_ratios=[1.35, 1.0], height_ratios=[1.0, 1.0])
+        spec.update(left=0.045, right=0.985, top=0.92, bottom=0.13, wspace=0.42, hspace=0.75)
+        self.cloud = figure.add_subplot(spec[:, 0])
+        self.gauge, self.price = figure.add_subplot(spec[0, 1]), figure.add_subplot(spec[1, 1])
+        self.dots: dict[str, PathCollection] = {}
+        self.shown: Cloud | None = None
+        self.land: Any = None
+        self._label_axes()
+
+    def _label_axes(self) -> None:
+        self.cloud.set(xticks=[], yticks=[])
+        self.cloud.set_xlabel("towards the forget class's mean →", labelpad=3)
+        self.cloud.set_ylabel("widest spread of the retained classes", labelpad=3)
+        self.cloud.grid(visible=False)
+        self.cloud.spines[:].set_visible(True)
+        self.gauge.set(xlim=(0, 102), xlabel="forget accuracy regained (%), lower is safer")
+        self.price.set(xlim=(0, 102), xlabel="retain accuracy after it (%), higher is cheaper")
+
+    def show(self, title: str, cloud: Cloud, regained: Mapping[str, Regained]) -> None:
+        """Show one model under one attack, and what came back beside the yardsticks.
+
+        Args:
+            title: The model's label.
+            cloud: Its embedding.
+            regained: By model, both yardsticks among them.
+        """
+        named = int((cloud.forget_margin > 0).sum())
+        self.cloud.set_title(f"{title}: {named} of {len(cloud.forget)} are named again")
+        self._draw_cloud(cloud)
+        after = {m: 100 * r.forget for m, r in regained.items()}
+        spread = {m: 100 * np.asarray(r.draws) for m, r in regained.items()}
+        draw_gauge(self.gauge, after, spread)
+        self.gauge.set_title("What comes back (dots: 20 draws)", fontsize=9.5)
+        draw_gauge(self.price, {m: 100 * r.retain for m, r in regained.items()}, {})
+        for y, r in enumerate(regained.values()):
+            self.price.plot([100 * r.before] * 2, [y - 0.4, y + 0.4], color=QUIET, lw=1.5)
+        self.price.set_title("What it costs (line: before)", fontsize=9.5)
+
+    def _draw_cloud(self, cloud: Cloud) -> None:
+        ax, color = self.cloud, FORGET_COLORS[0]
+        if self.shown is None or not np.array_equal(self.shown.retain, cloud.retain):
+            self._start(cloud)
+        self.shown = cloud
+        named = cloud.forget_margin > 0
+        hollow = ax.get_facecolor()
+        self.dots["forget"].set_facecolor([color if yes else hollow for yes in named])
+        self.dots["support"].set_offsets(cloud.support)
+        self.dots["prototype"].set_offsets(cloud.prototypes)
+        if self.land is not None:
+            self.land.remove()
+            self.land = None
+        margins = np.concatenate([cloud.forget_margin, cloud.retain_margin])
+        height = (self.weights * np.sign(margins)[self.neighbors]).sum(axis=-1)
+        if height.max() > 0.0:
+            self.land = ax.contourf(
+                *self.mesh, height, levels=[0.0, 1.01], colors=[FORGET_LAND], alpha=0.55, zorder=1
+            )
+
+    def _start(self, cloud: Cloud) -> None:
+        """Draw what no attack moves: images, names, legend, and whom each place asks."""
+        ax, color = self.cloud, FORGET_COLORS[0]
+        for artist in [*ax.collections, *ax.texts]:
+            artist.remove()
+        self.land = None
+        greys = [CLASS_GREYS[c % len(CLASS_GREYS)] for c in cloud.retain_labels]
+        scatter(ax, cloud.retain, s=9, c=greys, linewidths=0, zorder=2)
+        for c in np.unique(cloud.retain_labels):
+            x, y = np.median(cloud.retain[cloud.retain_labels == c], axis=0)
+            ax.text(
+                x, y, self.names[c], ha="center", va="center", fontsize=8, color=QUIET, zorder=6
+            )
+        empty = np.empty((0, 2))
+        self.dots = {
+            "forget": scatter(ax, cloud.forget, s=20, edgecolors=color, linewidths=1.0, zorder=4),
+            "support": self._marks(empty, "D", 26, color),
+            "prototype": self._marks(empty, "X", 130, "white"),
+        }
+        ring = Line2D([], [], marker="o", linestyle="", color=color, markerfacecolor="none")
+        marks = [ring, self.dots["support"], self.dots["prototype"]]
+        names = ["held-out forget image\n(filled: named again)", "attacker's images", "prototype"]
+        ax.legend(marks, names, loc="upper left", fontsize=7.5, handletextpad=0.2, frameon=True)
+        points = np.concatenate([cloud.forget, cloud.retain])
+        everything = np.concatenate([points, cloud.support])
+        low, high = everything.min(axis=0), everything.max(axis=0)
+        margin = 0.07 * (high - low)
+        low, high = low - margin, high + margin * (1.0, 2.4)
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        self.mesh = np.meshgrid(*(np.linspace(a, b, GRID) for a, b in zip(low, high, strict=True)))
+        places = np.stack(self.mesh, axis=-1)[:, :, None]
+        distance = (((places - points) / (high - low)) ** 2).sum(axis=-1)
+        self.neighbors = np.argpartition(distance, NEAREST, axis=-1)[..., :NEAREST]
+        weights = 1.0 / (np.take_along_axis(distance, self.neighbors, axis=-1) + 1e-4)
+        self.weights = weights / weights.sum(axis=-1, keepdims=True)
+
+    def _marks(self, at: np.ndarray, marker: str, size: float, face: str) -> PathCollection:
+        return scatter(
+            self.cloud, at, marker=marker, s=size, facecolors=face, edgecolors="black", zorder=7
+        )
+
+
+def draw_gauge(ax: Axes, values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> None:
+    """Draw a bar a model, in percent, and where other draws of the attacker's images end."""
+    for artist in [*ax.patches, *ax.lines, *ax.texts, *ax.collections]:
+        artist.remove()
+    for y, (model, value) in enumerate(values.items()):
+        ax.barh(y, value, color=look(model).color, height=0.62, zorder=2)
+        if model in draws:
+            heights = np.full(len(draws[model]), y + 0.42)
+            ax.scatter(draws[model], heights, s=9, color=look(model).color, alpha=0.5, linewidths=0)
+        inside = value > 84
+        shade = "white" if inside else QUIET
+        said = ax.text(value - 1 if inside else value + 1, y, f"{value:.0f}", color=shade, zorder=4)
+        said.set(ha="right" if inside else "left", va="center", fontsize=8.5)
+    ax.set_yticks(range(len(values)), [look(m).label for m in values])
+    ax.set_ylim(len(values) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")

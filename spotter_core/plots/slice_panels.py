@@ -1,0 +1,176 @@
+"""The epsilon-neighborhood's explorer: slices whose parts are moved, not drawn anew.
+
+Layer 9. Panels as in :mod:`~spotter_core.plots.slices`; beside them the forget image and the image
+at a place of the slice. Outlines are computed once for all panels: what they would cost in each is
+left for the networks' answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from contourpy import contour_generator
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+
+from spotter_core.plots.regions import WHATS, frame_of, land_color, name_places
+from spotter_core.plots.style import DAMAGE_MAP, FORGET_COLORS, LN_2, look
+
+if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
+    from spotter_core.slices import SliceView
+
+PALEST = 0.25
+"""Share of a region's colour that is left where a network is not certain at all."""
+
+
+class SlicePanels:
+    """Decision regions above, divergence from the original below, a column a model.
+
+    Args:
+        figure: Empty; its layout is set here.
+        columns: How many models are compared.
+        class_names: Of all classes.
+    """
+
+    def __init__(self, figure: Figure, columns: int, class_names: Sequence[str]) -> None:
+        self.figure, self.names = figure, class_names
+        figure.set_layout_engine("none")
+        sides = {"left": 0.01, "right": 0.915, "top": 0.94, "bottom": 0.095}
+        widths = [0.6, 0.27] + [1.0] * columns
+        spec = figure.add_gridspec(2, 2 + columns, width_ratios=widths, wspace=0.04, hspace=0.2)
+        spec.update(**sides)
+        self.pictures = [figure.add_subplot(spec[row, 0]) for row in (0, 1)]
+        self.grid = np.array(
+            [[figure.add_subplot(spec[row, 2 + c]) for c in range(columns)] for row in (0, 1)]
+        )
+        for ax in self.pictures:
+            ax.set_axis_off()
+        for ax in self.grid.flat:
+            ax.grid(visible=False)
+            ax.spines[:].set_visible(True)
+            ax.tick_params(labelleft=False, labelbottom=False, length=2, labelsize=8)
+        for ax in self.grid[:, 0]:
+            ax.tick_params(labelleft=True)
+        for ax in self.grid[1]:
+            ax.tick_params(labelbottom=True)
+        for ax, what in zip(self.grid[:, 0], WHATS, strict=True):
+            ax.set_ylabel(what, labelpad=1)
+        bar = figure.add_axes((0.925, 0.1, 0.012, 0.37))
+        damage = ScalarMappable(Normalize(0.0, LN_2), DAMAGE_MAP)
+        figure.colorbar(damage, cax=bar, label="OU (nats), lower is better")
+        self.images: list[list[Any]] = [[None] * columns, [None] * columns]
+        self.boundaries = [self._lines(ax, "black", 1.0, "-") for ax in self.grid.flat]
+        self.edges = [self._lines(ax, FORGET_COLORS[0], 1.4, "--") for ax in self.grid.flat]
+        self.places = [self._mark(ax, "D", 5.0, "black") for ax in self.grid.flat]
+        self.samples = [self._mark(ax, "o", 6.0, FORGET_COLORS[0]) for ax in self.grid.flat]
+        self.texts: list[Any] = []
+
+    @staticmethod
+    def _lines(ax: Axes, color: str, width: float, style: str) -> LineCollection:
+        lines = LineCollection([], colors=color, linewidths=width, linestyles=style, zorder=5)
+        ax.add_collection(lines, autolim=False)
+        return lines
+
+    @staticmethod
+    def _mark(ax: Axes, marker: str, size: float, color: str) -> Any:
+        return ax.plot(
+            [0], [0], marker, markersize=size, color=color, markeredgecolor="white", zorder=7
+        )[0]
+
+    def show_view(self, view: SliceView, image: np.ndarray, caption: str) -> None:
+        """Show another slice, or another model beside the original.
+
+        Args:
+            view: A slice with as many models as there are columns.
+            image: ``(H, W)`` or ``(H, W, 3)`` the forget sample in [0, 1].
+            caption: What stands below it.
+        """
+        extent = frame_of(view)
+        lines = _outline(view, view.answers["original"].margin, 0.0)
+        for text in self.texts:
+            text.remove()
+        self.texts = []
+        for column, (model, above) in enumerate(zip(view.answers, self.grid[0], strict=True)):
+            self._put(0, column, self._land(view, model), extent)
+            self._put(1, column, view.answers[model].over_unlearning, extent)
+            above.set_title(look(model).label)
+            for c, place in name_places(view, model, self.names).items():
+                weight = "bold" if c in view.forget_classes else "normal"
+                name = above.text(*place, self.names[c], ha="center", va="center", zorder=6)
+                name.set(fontsize=8.5, fontweight=weight)
+                self.texts.append(name)
+        for boundary in self.boundaries:
+            boundary.set_segments(lines)
+        where = "the boundary" if view.target is None else f"class {self.names[view.target]}"
+        self.grid[1, 0].set_xlabel(f"towards {where} (pixel units)", labelpad=2)
+        _picture(self.pictures[0], image, f"forget image\n{caption}")
+
+    def show_radius(self, view: SliceView, epsilon: float, overall: Mapping[str, float]) -> None:
+        """Draw the neighborhood's edge at another radius, with the mean damage inside it.
+
+        Args:
+            view: The slice that is shown.
+            epsilon: Pixel units.
+            overall: OU of every model in the same neighborhood of all held-out forget images.
+        """
+        lines, inside = _outline(view, view.distance, epsilon), view.distance <= epsilon
+        for edge in self.edges:
+            edge.set_segments(lines)
+        for model, below in zip(view.answers, self.grid[1], strict=True):
+            here = float(view.answers[model].over_unlearning[inside].mean())
+            told = f"inside the dashes {here:.3f}\nall images, OU@ε {overall[model]:.3f}"
+            below.set_title(told, fontsize=8.5, pad=4)
+
+    def show_place(
+        self, along: float, across: float, image: np.ndarray, answers: Mapping[str, str]
+    ) -> None:
+        """Mark a place in every panel and show the image there, with what the models say.
+
+        Args:
+            along: On the first axis, pixel units.
+            across: On the second one.
+            image: As in :meth:`show_view`.
+            answers: By model, such as ``"3 (0.98)"``.
+        """
+        for place in self.places:
+            place.set_data([along], [across])
+        said = "\n".join(f"{look(model).label}: {answer}" for model, answer in answers.items())
+        _picture(self.pictures[1], image, f"image at the diamond\n{said}")
+
+    def _land(self, view: SliceView, model: str) -> np.ndarray:
+        """Return ``(B, A, 3)`` colours of the predicted classes, paler where less certain."""
+        answers = view.answers[model]
+        colors = [to_rgb(land_color(c, view.forget_classes)) for c in range(len(self.names))]
+        weight = (PALEST + (1.0 - PALEST) * answers.probability)[..., None]
+        paper = np.asarray(to_rgb(self.grid[0, 0].get_facecolor()[:3]))
+        land: np.ndarray = weight * np.asarray(colors)[answers.predicted] + (1 - weight) * paper
+        return land
+
+    def _put(self, row: int, column: int, values: np.ndarray, extent: Any) -> None:
+        if self.images[row][column] is None:
+            ax = self.grid[row, column]
+            options = {"cmap": DAMAGE_MAP, "vmin": 0.0, "vmax": LN_2} if row else {}
+            self.images[row][column] = ax.imshow(values, origin="lower", extent=extent, **options)
+            ticks = [round(0.7 * t * extent[1], 2) for t in (-1, 0, 1)]
+            ax.set(xlim=extent[:2], ylim=extent[2:], xticks=ticks, yticks=ticks)
+        self.images[row][column].set_data(values)
+
+
+def _outline(view: SliceView, values: np.ndarray, level: float) -> list[np.ndarray]:
+    """Return the curves of ``(B, A)`` values at a level, ``(points, 2)`` each."""
+    lines: Any = contour_generator(view.along, view.across, values).lines(level)
+    return list(lines)
+
+
+def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
+    if not ax.images:
+        ax.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
+        ax.set_anchor("NW")
+        ax.text(0.0, -0.05, "", transform=ax.transAxes, fontsize=8, va="top")
+    ax.images[0].set_data(image)
+    ax.texts[0].set_text(caption)
