@@ -60,6 +60,7 @@ NEEDS = {
         "07_ablation",
     ],
     "09_audit": ["02_unlearn"],
+    "10_demo": ["02_unlearn", "05_embedding_dispersion"],
 }
 # The longest way to the end goes first.
 URGENT = {

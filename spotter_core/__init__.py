@@ -26,10 +26,11 @@ The layers, bottom to top; a file imports only from layers below its own:
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
    settings beside its authors'.
 7. ``study`` -- what is measured of them, kept.
-8. ``measurements`` ``trajectory`` ``tuning`` ``claims`` ``given`` -- what is measured; a run that
-   is watched; how settings are chosen; what holds; a study of models that are given.
-9. ``plots`` ``audit_request`` ``search`` -- pictures drawn from numbers; what is to be audited; the
-   search for a better objective.
+8. ``measurements`` ``trajectory`` ``maps`` ``tuning`` ``claims`` ``given`` -- what is measured; a
+   run that is watched; models in one plane; how settings are chosen; what holds; a study of models
+   that are given.
+9. ``plots`` ``prepare`` ``audit_request`` ``search`` -- pictures drawn from numbers; one cell made
+   for them; what is to be audited; the search for a better objective.
 10. ``auditing`` ``notebooks`` ``explorers`` ``report`` -- somebody's model measured; how a notebook
     starts, and what it leaves; pictures to be moved by hand; an audit to be read.
 11. ``audit`` -- the command.

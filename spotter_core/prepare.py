@@ -12,9 +12,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from spotter_core.maps import embedding_map, has_map
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
+
+
+def is_made(study: Study, cell: Cell, method: str) -> bool:
+    """Return whether a model is there already, made by this code with these settings."""
+    path = study.path(cell, method)
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            settings = (file.metadata() or {}).get("settings")
+    except (SafetensorError, OSError):  # cut short: it will be made anew
+        return False
+    return bool(settings == study.fingerprint(cell, method))
 
 
 def missing(
@@ -22,7 +37,7 @@ def missing(
 ) -> list[str]:
     """Return what is not there yet: models by name, and ``"map"``, in the order of making."""
     wanted = dict.fromkeys(("original", *methods, *mapped))
-    left = [m for m in wanted if not study.has(cell, m)]
+    left = [m for m in wanted if not is_made(study, cell, m)]
     if mapped and (left or not has_map(study, cell, mapped)):
         left.append("map")
     return left

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from cachetools import LRUCache
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
@@ -209,18 +208,6 @@ class Workshop:
         return self._keep(
             ("made", *key), lambda: self._load(*key) or self._make(cell, method, settings, *key)
         )
-
-    def has(self, cell: Cell, method: str) -> bool:
-        """Return whether a model is there already, made by this code with these settings."""
-        path = self.path(cell, method)
-        if not path.is_file():
-            return False
-        try:
-            with safe_open(path, framework="pt") as file:
-                settings = (file.metadata() or {}).get("settings")
-        except (SafetensorError, OSError):  # cut short: it will be made anew
-            return False
-        return bool(settings == self.fingerprint(cell, method))
 
     def _keep(self, key: tuple[str, ...], make: Callable[[], Kept]) -> Kept:
         """Return what is kept under ``key``, else what is made now."""

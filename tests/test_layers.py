@@ -55,8 +55,8 @@ LAYERS = [
     ["settings", "relearning", "leaderboard", "sentences"],
     ["workshop", "documented"],
     ["study"],
-    ["measurements", "trajectory", "tuning", "claims", "given"],
-    ["plots", "audit_request", "search"],
+    ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
+    ["plots", "prepare", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "report"],
     ["audit"],
 ]
@@ -110,11 +110,19 @@ INSIDE = {
             "embedding",
             "over_unlearning",
             "relearning",
+            "slice_panels",
             "slices",
             "summary",
             "toy",
         ],
-        ["audit"],
+        ["audit", "map_panels", "relearning_panels", "run_panels"],
+    ],
+    "explorers": [
+        ["background", "stage"],
+        ["frontend"],
+        ["dispersion", "neighborhood", "relearning"],
+        ["live"],
+        ["opening"],
     ],
 }
 LIGHT = [

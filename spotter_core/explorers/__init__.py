@@ -5,6 +5,7 @@ nobody can move a control (papermill, nbconvert) the same picture stands still.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from spotter_core.explorers.dispersion import Dispersion, DispersionExplorer
 from spotter_core.explorers.live import LiveRun, Run
@@ -19,13 +20,16 @@ from spotter_core.study import Study
 __all__ = ["explore_dispersion", "explore_neighborhood", "explore_relearning", "watch_unlearning"]
 
 
-def explore_neighborhood(study: Study, cell: Cell, methods: Sequence[str]) -> None:
+def explore_neighborhood(
+    study: Study, cell: Cell, methods: Sequence[str], *, still: Path | None = None
+) -> None:
     """Show slices through forget images; choose method, image, direction, radius and place.
 
     Args:
         study: Its models and data.
         cell: Forget classes and seed.
         methods: To choose from, the first one is shown; both yardsticks stand beside it.
+        still: File for the picture, ending in ``.png``, where nobody can move it.
     """
     chosen = compared(methods)
     open_explorer(
@@ -33,10 +37,13 @@ def explore_neighborhood(study: Study, cell: Cell, methods: Sequence[str]) -> No
         cell,
         [*YARDSTICKS, *chosen],
         lambda: NeighborhoodExplorer(Neighborhood(study, cell), study.surviving(cell, chosen)),
+        still=still,
     )
 
 
-def explore_relearning(study: Study, cell: Cell, methods: Sequence[str]) -> None:
+def explore_relearning(
+    study: Study, cell: Cell, methods: Sequence[str], *, still: Path | None = None
+) -> None:
     """Show what a handful of images bring back; choose model, k, blend, row and draw.
 
     Arguments as in :func:`explore_neighborhood`.
@@ -47,10 +54,13 @@ def explore_relearning(study: Study, cell: Cell, methods: Sequence[str]) -> None
         cell,
         [*YARDSTICKS, *chosen],
         lambda: RelearningExplorer(Relearning(study, cell), study.surviving(cell, chosen)),
+        still=still,
     )
 
 
-def explore_dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> None:
+def explore_dispersion(
+    study: Study, cell: Cell, methods: Sequence[str], *, still: Path | None = None
+) -> None:
     """Show the common embedding of some models; point at an image to see it.
 
     Args:
@@ -58,6 +68,7 @@ def explore_dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> None
         cell: Forget classes and seed.
         methods: In the embedding beside both yardsticks; its fit takes half a minute the first
             time, on small images.
+        still: As in :func:`explore_neighborhood`.
     """
     mapped = [*YARDSTICKS, *compared(methods)]
 
@@ -65,16 +76,18 @@ def explore_dispersion(study: Study, cell: Cell, methods: Sequence[str]) -> None
         seen = embedding_map(study, cell, study.surviving(cell, mapped))
         return DispersionExplorer(Dispersion(study, cell, seen))
 
-    open_explorer(study, cell, mapped, build, mapped=mapped)
+    open_explorer(study, cell, mapped, build, mapped=mapped, still=still)
 
 
-def watch_unlearning(study: Study, cell: Cell, methods: Sequence[str]) -> None:
+def watch_unlearning(
+    study: Study, cell: Cell, methods: Sequence[str], *, still: Path | None = None
+) -> None:
     """Run a method again and watch it; begin, slow down, pause and end it by hand.
 
     Arguments as in :func:`explore_neighborhood`; methods without epochs are left out.
     """
     chosen = compared(methods)
-    open_explorer(study, cell, YARDSTICKS, lambda: LiveRun(Run(study, cell), chosen))
+    open_explorer(study, cell, YARDSTICKS, lambda: LiveRun(Run(study, cell), chosen), still=still)
 
 
 def compared(methods: Sequence[str]) -> list[str]:

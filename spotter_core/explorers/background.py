@@ -1,8 +1,8 @@
 """Work beside the page: it tells how far it is, waits when asked to, and ends when asked to.
 
-The kernel's main thread stays free for the page. A ``Work`` is a thread that is asked to stop; a
-``Command`` is a process that is ended, for work that can't be asked (a compiler) and that keeps
-whole what it has finished.
+Layer 10. The kernel's main thread stays free for the page. A ``Work`` is a thread that is asked to
+stop; a ``Command`` is a process that is ended, for work that can't be asked (a compiler) and that
+keeps whole what it has finished.
 """
 
 import asyncio

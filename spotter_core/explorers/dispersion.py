@@ -1,4 +1,7 @@
-"""The embedding, to be pointed at: two models beside each other, coloured by what one asks."""
+"""The embedding, to be pointed at: two models beside each other, coloured by what one asks.
+
+Layer 10.
+"""
 
 from functools import partial
 from typing import Any
@@ -7,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from spotter_core.explorers.frontend import lately
+from spotter_core.explorers.stage import Stage
 from spotter_core.maps import EmbeddingMap
 from spotter_core.metrics import over_unlearning
 from spotter_core.plots.map_panels import MapPanels
@@ -72,6 +76,7 @@ class DispersionExplorer:
         self.panels = MapPanels(
             self.figure, numbers.coordinates, numbers.labels, numbers.cell.forget, names
         )
+        self.stage = Stage(self.figure, self.panels.moving)
 
     def draw(self) -> None:
         """Show both models' maps and the image that is chosen."""
@@ -107,7 +112,7 @@ class DispersionExplorer:
     def _move(self, name: str, change: dict[str, Any]) -> None:
         setattr(self, name, change["new"])
         self.draw()
-        self.figure.canvas.draw()
+        self.stage.draw()
 
     def _pointed(self, event: Any) -> None:
         if event.inaxes is None:
@@ -119,4 +124,4 @@ class DispersionExplorer:
 
     def _show_point(self) -> None:
         self._point()
-        self.figure.canvas.draw()
+        self.stage.move()

@@ -1,19 +1,23 @@
 """Who looks: somebody with a mouse, or a batch run that wants a still picture.
 
-An explorer's figure lives on ipympl's canvas where a frontend can move it, else it is shown as it
-stands. Widgets are never made where nobody can move them: an executor that waits for a widget's
-answer may wait for ever, and the saved copy would hold controls that do nothing.
+Layer 10. An explorer's figure lives on ipympl's canvas where a frontend can move it, else it is
+shown as it stands. Widgets are never made where nobody can move them: an executor that waits for a
+widget's answer may wait for ever, and the saved copy would hold controls that do nothing.
 """
 
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from spotter_core.explorers.stage import Stage
+from spotter_core.plots.style import save_figure
 
 SWITCH = "SPOTTER_STATIC"
 """Environment variable: 1 for still pictures, 0 for widgets, whatever was found."""
@@ -49,6 +53,7 @@ class Explorer(Protocol):
     """Controls and the picture that they move."""
 
     figure: Figure
+    stage: Stage
 
     def draw(self) -> None:
         """Draw what the controls' first values say."""
@@ -57,12 +62,19 @@ class Explorer(Protocol):
         """Return one widget with all controls, wired to the picture; called before ``draw``."""
 
 
-def show(explorer: Explorer) -> None:
-    """Display an explorer: with its controls where there is a frontend, else as a still picture."""
+def show(explorer: Explorer, still: Path | None = None) -> None:
+    """Display an explorer: with its controls where there is a frontend, else as a still picture.
+
+    Args:
+        explorer: Its picture is drawn here.
+        still: File that a still picture is written to; ends in ``.png``.
+    """
     if not has_widgets():
         FigureCanvasAgg(explorer.figure)
         explorer.draw()
         explorer.figure.canvas.draw()
+        if still is not None:
+            save_figure(explorer.figure, still)
         display(explorer.figure)  # type: ignore[no-untyped-call]
         print("A still picture: opened in JupyterLab, this cell has controls.")
         return
@@ -76,6 +88,7 @@ def panel(explorer: Explorer) -> Any:
     canvas = live_canvas(explorer.figure)
     controls = explorer.controls()
     explorer.draw()
+    explorer.stage.go_live()
     return VBox([controls, canvas])
 
 

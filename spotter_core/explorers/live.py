@@ -1,4 +1,7 @@
-"""An unlearning run, to be watched: started, slowed down, paused and ended by hand."""
+"""An unlearning run, to be watched: started, slowed down, paused and ended by hand.
+
+Layer 10.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +13,7 @@ from torch.nn import functional as F
 
 from spotter_core.explorers.background import Work
 from spotter_core.explorers.relearning import Relearning
+from spotter_core.explorers.stage import Stage
 from spotter_core.models import Classifier
 from spotter_core.plots.run_panels import RunPanels
 from spotter_core.plots.style import YARDSTICKS, look
@@ -72,6 +76,7 @@ class LiveRun:
         self.method, self.pace = self.methods[0], 0.0
         self.figure = Figure(figsize=(9.8, 4.9), dpi=90)
         self.panels = RunPanels(self.figure)
+        self.stage = Stage(self.figure, list)
         self.work: Work | None = None
 
     def _start(self) -> None:
@@ -119,7 +124,7 @@ class LiveRun:
     def _choose(self, change: dict[str, Any]) -> None:
         self.method = change["new"]
         self._start()
-        self.figure.canvas.draw()
+        self.stage.draw()
 
     def _pace(self, change: dict[str, Any]) -> None:
         self.pace = change["new"]
@@ -140,7 +145,7 @@ class LiveRun:
     def _add(self, news: tuple[Moment, np.ndarray]) -> None:
         self.panels.add(*news)
         self.bar.value = news[0].epoch
-        self.figure.canvas.draw()
+        self.stage.draw()
 
     def _pause(self, _: Any) -> None:
         if self.work is not None:

@@ -1,4 +1,7 @@
-"""The epsilon-neighborhood, to be walked through: method, image, direction, radius, place."""
+"""The epsilon-neighborhood, to be walked through: method, image, direction, radius, place.
+
+Layer 10.
+"""
 
 import time
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ import torch
 from cachetools import LRUCache
 from matplotlib.figure import Figure
 
+from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import over_unlearning
 from spotter_core.neighborhoods import runner_up
 from spotter_core.plots.slice_panels import SlicePanels
@@ -158,6 +162,7 @@ class NeighborhoodExplorer:
         self.figure = Figure(figsize=(9.8, 5.2), dpi=90)
         names = numbers.study.dataset.class_names
         self.panels = SlicePanels(self.figure, 1 + len(YARDSTICKS), names)
+        self.stage = Stage(self.figure, self.panels.moving)
 
     def draw(self) -> None:
         """Show the slice, the radius and the place that are chosen."""
@@ -221,14 +226,16 @@ class NeighborhoodExplorer:
         setattr(self, name, value - 1 if name == "place" else value)
         if name == "epsilon":
             self._radius()
+            self.stage.move()
         elif name == "along":
             self._place()
+            self.stage.move()
         else:
             self.draw()
-        self.figure.canvas.draw()
+            self.stage.draw()
 
     def _click(self, event: Any) -> None:
         if event.inaxes in self.panels.grid.flat:
             self.along, self.across = float(event.xdata), float(event.ydata)
             self._place()
-            self.figure.canvas.draw()
+            self.stage.move()

@@ -1,7 +1,11 @@
-"""How an explorer opens: at once, or after what it needs was made beside the page."""
+"""How an explorer opens: at once, or after what it needs was made beside the page.
+
+Layer 10.
+"""
 
 import html
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from IPython.display import display
@@ -20,6 +24,7 @@ def open_explorer(
     build: Callable[[], Explorer],
     *,
     mapped: Sequence[str] = (),
+    still: Path | None = None,
 ) -> None:
     """Display an explorer; where models are missing, first say so and offer to make them.
 
@@ -29,9 +34,10 @@ def open_explorer(
         methods: Models that the explorer shows.
         build: Makes the explorer, once everything is there.
         mapped: Models whose common embedding it needs.
+        still: File for the picture where nobody can move it.
     """
     if not has_widgets() or not missing(study, cell, methods, mapped):
-        show(build())
+        show(build(), still)
         return
     display(Opening(study, cell, methods, build, mapped).box)  # type: ignore[no-untyped-call]
 

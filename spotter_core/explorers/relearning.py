@@ -1,4 +1,7 @@
-"""Prototypical relearning, to be tried by hand: method, k, alpha, row, draw of the images."""
+"""Prototypical relearning, to be tried by hand: method, k, alpha, row, draw of the images.
+
+Layer 10.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +16,7 @@ from torch.nn import functional as F
 
 from spotter_core.attacks import PrototypeAttack, PrototypeSweep, draw_support
 from spotter_core.data import ImageSet
+from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import accuracy
 from spotter_core.plots.relearning_panels import Cloud, Regained, RelearningPanels
 from spotter_core.plots.style import YARDSTICKS, look
@@ -147,6 +151,7 @@ class RelearningExplorer:
         self.figure = Figure(figsize=(9.8, 4.6), dpi=90)
         names = numbers.study.dataset.class_names
         self.panels = RelearningPanels(self.figure, names, numbers.cell.forget)
+        self.stage = Stage(self.figure, self.panels.moving)
 
     @property
     def attack(self) -> PrototypeAttack:
@@ -185,4 +190,7 @@ class RelearningExplorer:
     def _move(self, name: str, change: dict[str, Any]) -> None:
         setattr(self, name, change["new"])
         self.draw()
-        self.figure.canvas.draw()
+        if name == "method":
+            self.stage.draw()
+        else:
+            self.stage.move()

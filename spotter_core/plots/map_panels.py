@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -99,6 +100,10 @@ class MapPanels:
         for model, own in self.coordinates.items():
             style = look(model)
             scatter(ax, own[forgotten], s=14, label=style.label, alpha=0.8, **style.dots())
+
+    def moving(self) -> list[Artist]:
+        """Return what another image moves, from the back to the front."""
+        return [*self.rings, *self.picture.images, self.said]
 
     def show_image(self, index: int, image: np.ndarray, said: str) -> None:
         """Ring one image in both panels and show it with what is said of it."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -22,6 +23,8 @@ from spotter_core.plots.style import FORGET_COLORS, QUIET, look
 
 GRID, NEAREST = 48, 7
 """Points a side at which the land is drawn, and the images that are asked for each of them."""
+ROOM_FOR_NUMBER = 84.0
+"""Percent from which a bar's number stands inside it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,19 @@ class RelearningPanels:
         spec = figure.add_gridspec(2, 2, width_ratios=[1.35, 1.0], height_ratios=[1.0, 1.0])
         spec.update(left=0.045, right=0.985, top=0.92, bottom=0.13, wspace=0.42, hspace=0.75)
         self.cloud = figure.add_subplot(spec[:, 0])
-        self.gauge, self.price = figure.add_subplot(spec[0, 1]), figure.add_subplot(spec[1, 1])
+        self.title = self.cloud.set_title("")
+        self.gauge = Gauge(
+            figure.add_subplot(spec[0, 1]),
+            "What comes back (dots: 20 draws)",
+            "forget accuracy regained (%), lower is safer",
+            "o",
+        )
+        self.price = Gauge(
+            figure.add_subplot(spec[1, 1]),
+            "What it costs (line: before)",
+            "retain accuracy after it (%), higher is cheaper",
+            "|",
+        )
         self.dots: dict[str, PathCollection] = {}
         self.shown: Cloud | None = None
         self.land: Any = None
@@ -87,8 +102,12 @@ class RelearningPanels:
         self.cloud.set_ylabel("widest spread of the retained classes", labelpad=3)
         self.cloud.grid(visible=False)
         self.cloud.spines[:].set_visible(True)
-        self.gauge.set(xlim=(0, 102), xlabel="forget accuracy regained (%), lower is safer")
-        self.price.set(xlim=(0, 102), xlabel="retain accuracy after it (%), higher is cheaper")
+
+    def moving(self) -> list[Artist]:
+        """Return what another attack moves, from the back to the front."""
+        land = [] if self.land is None else [self.land]
+        cloud = [*land, self.retained, *self.cloud.texts, *self.dots.values(), self.title]
+        return [*cloud, *self.gauge.moving(), *self.price.moving()]
 
     def show(self, title: str, cloud: Cloud, regained: Mapping[str, Regained]) -> None:
         """Show one model under one attack, and what came back beside the yardsticks.
@@ -99,16 +118,12 @@ class RelearningPanels:
             regained: By model, both yardsticks among them.
         """
         named = int((cloud.forget_margin > 0).sum())
-        self.cloud.set_title(f"{title}: {named} of {len(cloud.forget)} are named again")
+        self.title.set_text(f"{title}: {named} of {len(cloud.forget)} are named again")
         self._draw_cloud(cloud)
         after = {m: 100 * r.forget for m, r in regained.items()}
-        spread = {m: 100 * np.asarray(r.draws) for m, r in regained.items()}
-        draw_gauge(self.gauge, after, spread)
-        self.gauge.set_title("What comes back (dots: 20 draws)", fontsize=9.5)
-        draw_gauge(self.price, {m: 100 * r.retain for m, r in regained.items()}, {})
-        for y, r in enumerate(regained.values()):
-            self.price.plot([100 * r.before] * 2, [y - 0.4, y + 0.4], color=QUIET, lw=1.5)
-        self.price.set_title("What it costs (line: before)", fontsize=9.5)
+        self.gauge.show(after, {m: 100 * np.asarray(r.draws) for m, r in regained.items()})
+        kept = {m: 100 * r.retain for m, r in regained.items()}
+        self.price.show(kept, {m: 100 * np.asarray([r.before]) for m, r in regained.items()})
 
     def _draw_cloud(self, cloud: Cloud) -> None:
         ax, color = self.cloud, FORGET_COLORS[0]
@@ -137,7 +152,7 @@ class RelearningPanels:
             artist.remove()
         self.land = None
         greys = [CLASS_GREYS[c % len(CLASS_GREYS)] for c in cloud.retain_labels]
-        scatter(ax, cloud.retain, s=9, c=greys, linewidths=0, zorder=2)
+        self.retained = scatter(ax, cloud.retain, s=9, c=greys, linewidths=0, zorder=2)
         for c in np.unique(cloud.retain_labels):
             x, y = np.median(cloud.retain[cloud.retain_labels == c], axis=0)
             ax.text(
@@ -172,20 +187,44 @@ class RelearningPanels:
         )
 
 
-def draw_gauge(ax: Axes, values: Mapping[str, float], draws: Mapping[str, np.ndarray]) -> None:
-    """Draw a bar a model, in percent, and where other draws of the attacker's images end."""
-    for artist in [*ax.patches, *ax.lines, *ax.texts, *ax.collections]:
-        artist.remove()
-    for y, (model, value) in enumerate(values.items()):
-        ax.barh(y, value, color=look(model).color, height=0.62, zorder=2)
-        if model in draws:
-            heights = np.full(len(draws[model]), y + 0.42)
-            ax.scatter(draws[model], heights, s=9, color=look(model).color, alpha=0.5, linewidths=0)
-        inside = value > 84
-        shade = "white" if inside else QUIET
-        said = ax.text(value - 1 if inside else value + 1, y, f"{value:.0f}", color=shade, zorder=4)
-        said.set(ha="right" if inside else "left", va="center", fontsize=8.5)
-    ax.set_yticks(range(len(values)), [look(m).label for m in values])
-    ax.set_ylim(len(values) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(visible=False, axis="y")
+class Gauge:
+    """A bar a model in percent, with marks beside it; moved by :meth:`show`."""
+
+    def __init__(self, ax: Axes, title: str, label: str, marker: str) -> None:
+        self.ax, self.marker, self.models = ax, marker, []  # type: ignore[var-annotated]
+        ax.set_title(title, fontsize=9.5)
+        ax.set(xlim=(0, 102), xlabel=label)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(visible=False, axis="y")
+        self.bars: list[Any] = []
+        self.marks: list[PathCollection] = []
+        self.texts: list[Any] = []
+
+    def moving(self) -> list[Artist]:
+        """Return bars, marks and numbers."""
+        return [*self.bars, *self.marks, *self.texts]
+
+    def show(self, values: Mapping[str, float], marks: Mapping[str, np.ndarray]) -> None:
+        """Show ``{model: percent}``, and other percentages ``{model: (n,)}`` as marks."""
+        if list(values) != self.models:
+            self._start(list(values))
+        for y, (model, value) in enumerate(values.items()):
+            self.bars[y].set_width(value)
+            inside = value > ROOM_FOR_NUMBER
+            self.texts[y].set(text=f"{value:.0f}", x=value - 1 if inside else value + 1)
+            self.texts[y].set(ha="right" if inside else "left")
+            self.texts[y].set(color="white" if inside else QUIET)
+            heights = np.full(len(marks[model]), y + (0.43 if self.marker == "o" else 0.0))
+            self.marks[y].set_offsets(np.column_stack([marks[model], heights]))
+
+    def _start(self, models: list[str]) -> None:
+        for artist in self.moving():
+            artist.remove()
+        colors, rows = [look(m).color for m in models], range(len(models))
+        self.models, size = models, 9 if self.marker == "o" else 260
+        self.bars = list(self.ax.barh(rows, [0.0] * len(models), color=colors, height=0.62))
+        plain = {"marker": self.marker, "s": size, "alpha": 0.55 if self.marker == "o" else 1.0}
+        self.marks = [scatter(self.ax, np.zeros((1, 2)), color=c, **plain) for c in colors]
+        self.texts = [self.ax.text(0.0, y, "", va="center", fontsize=8.5) for y in rows]
+        self.ax.set_yticks(rows, [look(m).label for m in models])
+        self.ax.set_ylim(len(models) - 0.4, -0.6)

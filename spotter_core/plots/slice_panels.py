@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from contourpy import contour_generator
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
@@ -69,6 +70,7 @@ class SlicePanels:
         self.places = [self._mark(ax, "D", 5.0, "black") for ax in self.grid.flat]
         self.samples = [self._mark(ax, "o", 6.0, FORGET_COLORS[0]) for ax in self.grid.flat]
         self.texts: list[Any] = []
+        self.told = [below.set_title("", fontsize=8.5, pad=4) for below in self.grid[1]]
 
     @staticmethod
     def _lines(ax: Axes, color: str, width: float, style: str) -> LineCollection:
@@ -81,6 +83,10 @@ class SlicePanels:
         return ax.plot(
             [0], [0], marker, markersize=size, color=color, markeredgecolor="white", zorder=7
         )[0]
+
+    def moving(self) -> list[Artist]:
+        """Return what another radius or place moves, from the back to the front."""
+        return [*self.edges, *self.samples, *self.places, *self.told, *_parts(self.pictures[1])]
 
     def show_view(self, view: SliceView, image: np.ndarray, caption: str) -> None:
         """Show another slice, or another model beside the original.
@@ -121,10 +127,9 @@ class SlicePanels:
         lines, inside = _outline(view, view.distance, epsilon), view.distance <= epsilon
         for edge in self.edges:
             edge.set_segments(lines)
-        for model, below in zip(view.answers, self.grid[1], strict=True):
+        for model, told in zip(view.answers, self.told, strict=True):
             here = float(view.answers[model].over_unlearning[inside].mean())
-            told = f"inside the dashes {here:.3f}\nall images, OU@ε {overall[model]:.3f}"
-            below.set_title(told, fontsize=8.5, pad=4)
+            told.set_text(f"inside the dashes {here:.3f}\nall images, OU@ε {overall[model]:.3f}")
 
     def show_place(
         self, along: float, across: float, image: np.ndarray, answers: Mapping[str, str]
@@ -165,6 +170,10 @@ def _outline(view: SliceView, values: np.ndarray, level: float) -> list[np.ndarr
     """Return the curves of ``(B, A)`` values at a level, ``(points, 2)`` each."""
     lines: Any = contour_generator(view.along, view.across, values).lines(level)
     return list(lines)
+
+
+def _parts(ax: Axes) -> list[Artist]:
+    return [*ax.images, *ax.texts]
 
 
 def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
