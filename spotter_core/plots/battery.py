@@ -158,7 +158,7 @@ def plot_excess(
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, -LEAST), max(high, LEAST))
         ax.set_title(ATTACK_LABELS.get(attack, attack))
-        ax.set_xlabel("points beyond the oracle, better near 0:\nlike one that never saw it")
+        ax.set_xlabel("points beyond the oracle\nnearer to 0 is better")
     return grid
 
 
@@ -193,9 +193,8 @@ def plot_layers(
     ax.set(
         ylim=(-4, 104), xlabel="features after this stage of the network (last: before the head)"
     )
-    ax.set_ylabel(
-        f"accuracy on forget test images (%),\n{ATTACK_LABELS[attack]}, k = {shots}, lower is safer"
-    )
+    ax.set_ylabel("forget test accuracy (%)\nlower is safer")
+    ax.set_title(f"{ATTACK_LABELS[attack]}, k = {shots}")
     legend_of(methods, ax)
     say_spread(ax, rows, ["place"])
     return ax

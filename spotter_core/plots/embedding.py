@@ -18,6 +18,7 @@ NAMED = 15
 """Retained classes whose names find room in a panel; of more, none is named."""
 PANEL, LINE = 2.0, 0.15
 """Inches on paper: side of a panel, height of a line of numbers above it."""
+LOWER = "lower numbers: the forget class is more scattered, mixed with others"
 
 
 def plot_embedding(
@@ -39,7 +40,8 @@ def plot_embedding(
         forget_classes: Drawn on top, in colour, one for all where they are many; retained classes
             pale, up to :data:`NAMED` of them named at their middle.
         prototypes: ``{model: (F, 2)}``, a cross each.
-        numbers: ``{model: {"mean cosine": 0.9, "kNN purity": 1.0}}``, printed in the panel's title.
+        numbers: ``{model: {"mean cosine": 0.9, "kNN purity": 1.0}}``, printed above the panel; of
+            each a lower one is a class more scattered.
         class_names: Default the indices.
         axes: One Axes a model, to draw on.
 
@@ -57,7 +59,7 @@ def plot_embedding(
                 f"got {points.shape}"
             )
     lines = max(map(len, (numbers or {}).values()), default=0)
-    size = figure_size(PANEL * len(coordinates) + 0.4, PANEL + 0.6 + LINE * lines)
+    size = figure_size(PANEL * len(coordinates) + 0.4, PANEL + 0.6 + LINE * (lines + bool(lines)))
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     names = class_names or [str(c) for c in range(int(labels.max()) + 1)]
     limits = square(np.concatenate(list(coordinates.values())))
@@ -69,7 +71,8 @@ def plot_embedding(
         ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N", **limits)
         frame_panel(ax)
     marks = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(*marks, loc="outside lower center", ncols=4, handletextpad=0.2)
+    below: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "handletextpad": 0.2}
+    axes[0].figure.legend(*marks, title=LOWER if numbers else None, **below)
     note: dict[str, Any] = {"color": inks().quiet, "fontsize": sized(8.5)}
     axes[0].set_ylabel("common embedding\n(no unit; distances only rough)", **note)
     return axes

@@ -94,7 +94,8 @@ def draw_regions(
     for c, (along, across) in name_places(view, model, names, width_of(ax)).items():
         weight = "bold" if c in view.forget_classes else "normal"
         middle = ax.text(along + offset, across + offset, names[c], ha="center", va="center")
-        middle.set(fontsize=sized(8.5), fontweight=weight, zorder=6)
+        halo = [withStroke(linewidth=sized(1.6), foreground=inks().paper, alpha=0.8)]
+        middle.set(fontsize=sized(8.5), fontweight=weight, zorder=6, path_effects=halo)
     draw_outlines(ax, view, offset)
 
 

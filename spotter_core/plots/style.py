@@ -172,13 +172,16 @@ def wishes(words: str) -> dict[str, str]:
     >>> wishes("dark")
     {'context': 'paper', 'theme': 'dark'}
     """
-    chosen = {"context": "paper", "theme": "light"}
+    chosen: dict[str, str] = {}
     for word in filter(None, words.strip().lower().split("-")):
         if word not in (*SCALES, *THEMES):
             known = f"{', '.join(SCALES)}, {', '.join(THEMES)}"
             raise ValueError(f"{VARIABLE} knows {known}, joined by a hyphen; got {words!r}")
-        chosen["context" if word in SCALES else "theme"] = word
-    return chosen
+        kind = "context" if word in SCALES else "theme"
+        if kind in chosen:
+            raise ValueError(f"{VARIABLE} names the {kind} twice, once is enough; got {words!r}")
+        chosen[kind] = word
+    return {"context": "paper", "theme": "light", **chosen}
 
 
 FLAGS: dict[Any, Any] = {
