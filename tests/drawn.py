@@ -95,6 +95,12 @@ def layers():
     return plot_layers(pd.concat(stages), attack="nearest_mean")
 
 
+def fine_tuning():
+    few_images = battery.curves_frame()
+    more = few_images[few_images["shots"] == 5].assign(shots=50)
+    return plot_fine_tuning(pd.concat([few_images, more]))
+
+
 def accuracies():
     rows = [few.made("accuracy", split, models=many.ALL) for split in SPLITS]
     return plots.plot_accuracies(to_frame([row for each in rows for row in each]))
@@ -119,7 +125,7 @@ PICTURES = {
     "plot_toy": toy,
     "plot_battery": lambda: plot_battery(battery.battery_frame()),
     "plot_excess": lambda: plot_excess(regained(battery.battery_frame(), 5)),
-    "plot_fine_tuning": lambda: plot_fine_tuning(battery.curves_frame()),
+    "plot_fine_tuning": fine_tuning,
     "plot_layers": layers,
     "audit.plot_battery": lambda: audit.plot_battery(
         regained(battery.battery_frame(), 5).groupby("method", sort=False).mean(), 5

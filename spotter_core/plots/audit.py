@@ -116,8 +116,9 @@ def plot_spaces(
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     limits = square(np.concatenate(list(coordinates.values())))
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
+        ax.set(**limits)
         draw_classes(ax, points, labels, forget_classes, class_names)
-        ax.set(xticks=[], yticks=[], aspect="equal", title=look(model).label, **limits)
+        ax.set(xticks=[], yticks=[], aspect="equal", title=look(model).label)
         frame_panel(ax)
     marks = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(*marks, loc="outside lower center", ncols=4)

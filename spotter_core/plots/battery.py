@@ -228,7 +228,8 @@ def plot_fine_tuning(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axes
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{np.expm1(x):.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
         images = "no image of the class" if k == 0 else f"{k:.0f} images of the class"
-        ax.set(ylim=(-4, 104), title=images, xlabel="steps of fine-tuning, log scale")
+        ax.set(ylim=(-4, 104), title=fitted(images, width_of(ax), 10.5))
+        ax.set_xlabel(fitted("steps of fine-tuning, log scale", width_of(ax), 9.5))
     grid[0].set_ylabel("accuracy on forget test images (%)\nlower is safer")
     legend_of(in_blocks(methods), grid[-1])
     say_spread(grid[0], rows, ["shots", "place"])

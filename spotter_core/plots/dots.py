@@ -73,7 +73,7 @@ def draw_dots(ax: Axes, frame: pd.DataFrame, *, scale: float = 1.0, digits: int 
         ax.text(
             1.015,
             row,
-            f"{mean:.{digits}f}",
+            f"{round(mean, digits) + 0.0:.{digits}f}",
             transform=ax.get_yaxis_transform(),
             va="center",
             fontsize=sized(8.5),

@@ -11,8 +11,8 @@ from matplotlib.patheffects import withStroke
 
 from spotter_core.plots.dots import dot_panels, draw_dots
 from spotter_core.plots.frames import Axeses, check_models, chosen, panels
-from spotter_core.plots.sizes import POINTS
-from spotter_core.plots.style import area, figure_size, inks, look, sized
+from spotter_core.plots.sizes import LETTER, POINTS
+from spotter_core.plots.style import area, figure_size, inks, look, sized, width_of
 
 NAMED = 15
 """Retained classes whose names find room in a panel; of more, none is named."""
@@ -64,11 +64,12 @@ def plot_embedding(
     names = class_names or [str(c) for c in range(int(labels.max()) + 1)]
     limits = square(np.concatenate(list(coordinates.values())))
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
+        ax.set(**limits)
         draw_classes(ax, points, labels, forget_classes, names)
         if prototypes is not None:
             draw_prototypes(ax, prototypes[model], points, labels, forget_classes)
         name_panel(ax, look(model).label, (numbers or {}).get(model, {}))
-        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N", **limits)
+        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N")
         frame_panel(ax)
     marks = axes[0].get_legend_handles_labels()
     below: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "handletextpad": 0.2}
@@ -153,9 +154,12 @@ def draw_classes(
 
 
 def name_class(ax: Axes, name: str, middle: np.ndarray) -> None:
-    """Write a class's name on its samples; a halo parts the two."""
+    """Write a class's name on its samples, inside the panel; a halo parts the two."""
     halo = [withStroke(linewidth=sized(2), foreground=inks().paper, alpha=0.8)]
     x, y = map(float, middle)
+    low, high = ax.get_xlim()
+    half = LETTER * sized(8) * len(name) / 2 / POINTS * (high - low) / width_of(ax)
+    x = min(max(x, low + half), high - half)
     text = ax.text(x, y, name, ha="center", va="center", fontsize=sized(8), zorder=5)
     text.set(path_effects=halo, color=inks().quiet)
 

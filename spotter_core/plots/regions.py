@@ -30,7 +30,7 @@ PANEL, BESIDE, ABOVE = 1.55, 1.75, 1.15
 """Inches on paper: side of a panel, what is left and right of all panels, above and below."""
 SLIVER = 0.03
 """Share of a panel's width that a region must reach to either side of some point to be named."""
-WHATS = ("predicted class\n(fainter: less certain)", "divergence from\nthe original")
+WHATS = ("predicted class\n(faint: unsure)", "divergence from\nthe original")
 """What the upper and the lower row show."""
 
 
