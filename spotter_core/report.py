@@ -61,7 +61,7 @@ def report_of(result: Result, judged: Sequence[Judged], study: GivenStudy | None
     numbers = numbers_of(result.rows, result.method, shots)
     flags = flags_of(result.rows, shots, 1.0 / result.settings["num_classes"])
     with mpl.rc_context():
-        use_style()
+        use_style("paper", "light")  # as the page around them
         pictures = draw(frame, result, study)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -101,9 +101,10 @@ INSIDE = {
         ["layer_sweep", "training_attacks"],
     ],
     "plots": [
+        ["inks", "saving", "sizes"],
         ["style"],
-        ["blocks", "frames"],
-        ["dots", "regions"],
+        ["blocks", "frames", "heat"],
+        ["blind_spots", "dots", "regions"],
         [
             "accuracy",
             "battery",

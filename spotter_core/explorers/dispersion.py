@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from spotter_core.explorers.frontend import lately
 from spotter_core.explorers.stage import Stage
 from spotter_core.maps import EmbeddingMap
 from spotter_core.metrics import over_unlearning
 from spotter_core.plots.map_panels import MapPanels
-from spotter_core.plots.style import look
+from spotter_core.plots.style import look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.slices import as_pictures
 from spotter_core.study import Study
@@ -71,7 +70,7 @@ class DispersionExplorer:
         found = list(numbers.coordinates)
         self.left, self.right = "original", found[-1]
         self.color, self.index = "class", int(np.isin(numbers.labels, numbers.cell.forget).argmax())
-        self.figure = Figure(figsize=(9.8, 4.5), dpi=90)
+        self.figure = screen_figure(9.8, 4.5)
         names = numbers.study.dataset.class_names
         self.panels = MapPanels(
             self.figure, numbers.coordinates, numbers.labels, numbers.cell.forget, names

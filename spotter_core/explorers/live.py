@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from spotter_core.explorers.background import Work
@@ -16,7 +15,7 @@ from spotter_core.explorers.relearning import Relearning
 from spotter_core.explorers.stage import Stage
 from spotter_core.models import Classifier
 from spotter_core.plots.run_panels import RunPanels
-from spotter_core.plots.style import YARDSTICKS, look
+from spotter_core.plots.style import YARDSTICKS, look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
 from spotter_core.training import predict
@@ -74,7 +73,7 @@ class LiveRun:
         self.numbers = numbers
         self.methods = [m for m in methods if hasattr(numbers.study.method(m), "epochs")]
         self.method, self.pace = self.methods[0], 0.0
-        self.figure = Figure(figsize=(9.8, 4.9), dpi=90)
+        self.figure = screen_figure(9.8, 4.9)
         self.panels = RunPanels(self.figure)
         self.stage = Stage(self.figure, list)
         self.work: Work | None = None

@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 from cachetools import LRUCache
-from matplotlib.figure import Figure
 
 from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import over_unlearning
 from spotter_core.neighborhoods import runner_up
 from spotter_core.plots.slice_panels import SlicePanels
-from spotter_core.plots.style import look
+from spotter_core.plots.style import look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.runtime import seeded_generator
 from spotter_core.settings import scaled
@@ -159,7 +158,7 @@ class NeighborhoodExplorer:
         self.numbers, self.methods = numbers, list(methods)
         self.method, self.place, self.direction = self.methods[0], numbers.typical, "runner-up"
         self.epsilon, self.along, self.across = numbers.near.epsilon, numbers.near.epsilon, 0.0
-        self.figure = Figure(figsize=(9.8, 5.2), dpi=90)
+        self.figure = screen_figure(9.8, 5.2)
         names = numbers.study.dataset.class_names
         self.panels = SlicePanels(self.figure, 1 + len(YARDSTICKS), names)
         self.stage = Stage(self.figure, self.panels.moving)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from cachetools import LRUCache
-from matplotlib.figure import Figure
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -19,7 +18,7 @@ from spotter_core.data import ImageSet
 from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import accuracy
 from spotter_core.plots.relearning_panels import Cloud, Regained, RelearningPanels
-from spotter_core.plots.style import YARDSTICKS, look
+from spotter_core.plots.style import YARDSTICKS, look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.slices import forget_margin
 from spotter_core.study import Study
@@ -148,7 +147,7 @@ class RelearningExplorer:
         self.method, self.shots, self.alpha, self.seed = self.methods[0], 5, 1.0, 0
         self.shots = min(self.shots, numbers.most)
         self.row = next(iter(ROWS))
-        self.figure = Figure(figsize=(9.8, 4.6), dpi=90)
+        self.figure = screen_figure(9.8, 4.6)
         names = numbers.study.dataset.class_names
         self.panels = RelearningPanels(self.figure, names, numbers.cell.forget)
         self.stage = Stage(self.figure, self.panels.moving)

@@ -1,7 +1,8 @@
 """Pictures: one function each, numbers in, Axes out; nothing is saved, nothing is computed.
 
 Layer 9. Drawn from rows (``results.to_frame``) or arrays, so a picture can be drawn again from the
-files of a run. :mod:`~spotter_core.plots.style` holds the colours; no other file chooses one.
+files of a run. :mod:`~spotter_core.plots.inks` holds the colours; no other file chooses one.
+``use_style`` sets the theme, light or dark, and the context, paper or presentation.
 """
 
 from spotter_core.plots.accuracy import plot_accuracies, plot_training

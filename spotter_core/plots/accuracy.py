@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spotter_core.plots.dots import dot_panels, draw_dots
 from spotter_core.plots.frames import Axeses, chosen
-from spotter_core.plots.style import look
+from spotter_core.plots.style import figure_size, look, sized
 
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 DASHES = ("-", "--", ":", "-.")
@@ -69,7 +69,7 @@ def plot_training(
         ValueError: If no history has any of the terms.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.2, 3.2), layout="constrained")
+        _, ax = plt.subplots(figsize=figure_size(5.2, 3.2), layout="constrained")
     drawn = 0
     for method, history in histories.items():
         style = look(method)
@@ -79,7 +79,7 @@ def plot_training(
                 name = (
                     style.label if len(terms) == 1 else f"{style.label}: {term.replace('_', ' ')}"
                 )
-                line = {**style.line(), "label": name, "markersize": 3.5}
+                line = {**style.line(), "label": name, "markersize": sized(3.5)}
                 line["markevery"] = max(1, len(values) // 15)
                 if len(terms) > 1:
                     line["linestyle"] = dashes

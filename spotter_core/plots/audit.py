@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from spotter_core.plots.battery import CELL_HEIGHT, CELL_WIDTH, draw_grid
-from spotter_core.plots.embedding import draw_classes, square
+from spotter_core.plots.battery import draw_grid, grid_size
+from spotter_core.plots.embedding import draw_classes, frame_panel, square
 from spotter_core.plots.frames import Axeses, chosen, draw_curve, panels
-from spotter_core.plots.style import QUIET, look
+from spotter_core.plots.style import area, figure_size, inks, look, sized
 
 
 def plot_battery(table: pd.DataFrame, shots: int, *, ax: Axes | None = None) -> Axes:
@@ -26,10 +26,10 @@ def plot_battery(table: pd.DataFrame, shots: int, *, ax: Axes | None = None) -> 
         ax: To draw on.
     """
     if ax is None:
-        size = (2.2 + CELL_WIDTH * len(table.columns), 1.9 + CELL_HEIGHT * len(table))
+        size = grid_size(len(table), [len(table.columns)], more=2.2)
         _, ax = plt.subplots(figsize=size, layout="constrained")
     draw_grid(ax, 100.0 * table)
-    ax.set_title(f"Accuracy regained on the forgotten class (%), k = {shots}")
+    ax.set_title(f"Accuracy regained on the forgotten class (%), k = {shots}\nlower is safer")
     return ax
 
 
@@ -51,13 +51,15 @@ def plot_neighborhoods(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Ax
     rows = chosen(frame, measure=list(parts), split="forget/test", needs=("neighborhood",))
     kinds = list(dict.fromkeys(rows["neighborhood"]))
     methods = list(dict.fromkeys(rows["method"]))
-    axes = panels(axes, 3, (9.4, 1.5 + 0.42 * len(kinds)), sharey=True)
+    axes = panels(axes, 3, figure_size(9.4, 1.5 + 0.42 * len(kinds)), sharey=True)
     for ax, (measure, label) in zip(axes, parts.items(), strict=True):
         for place, method in enumerate(methods):
             own = chosen(rows, measure=measure, method=method)
             means = own.groupby("neighborhood")["value"].mean().reindex(kinds)
             at = np.arange(len(kinds)) + 0.16 * (place - (len(methods) - 1) / 2)
-            ax.scatter(means, at, s=46, label=look(method).label, zorder=3, **look(method).dots())
+            ax.scatter(
+                means, at, s=area(46), label=look(method).label, zorder=3, **look(method).dots()
+            )
         most = float(chosen(rows, measure=measure)["value"].max())
         ax.set(xlabel=f"{label}\nlower is better", xlim=(-0.04 * most, 1.06 * most or 1.0))
     axes[0].set_yticks(range(len(kinds)), kinds)
@@ -74,7 +76,7 @@ def plot_shots(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax: To draw on.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.4, 3.3), layout="constrained")
+        _, ax = plt.subplots(figsize=figure_size(5.4, 3.3), layout="constrained")
     rows = chosen(frame, measure="pra_accuracy", split="forget/test", metric="cosine", scale=0.0)
     best = rows.groupby(["method", "seed", "shots"], sort=False)["value"].max().reset_index()
     for method in dict.fromkeys(best["method"]):
@@ -82,7 +84,7 @@ def plot_shots(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(
         ylim=(-4.0, 104.0),
         xlabel="images of the class that the attacker holds, k",
-        ylabel="accuracy regained (%)",
+        ylabel="accuracy regained (%)\nlower is safer",
         title="The published attack (PRA)",
     )
     ax.set_xticks(sorted(best["shots"].unique()))
@@ -110,15 +112,15 @@ def plot_spaces(
     Returns:
         ``(models,)`` Axes.
     """
-    size = (2.9 * len(coordinates), 3.3)
+    size = figure_size(2.9 * len(coordinates), 3.3)
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     limits = square(np.concatenate(list(coordinates.values())))
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
+        ax.set(**limits)
         draw_classes(ax, points, labels, forget_classes, class_names)
-        ax.set(xticks=[], yticks=[], aspect="equal", title=look(model).label, **limits)
-        ax.spines[:].set_visible(True)
-        ax.spines[:].set_color("#BBBBBB")
+        ax.set(xticks=[], yticks=[], aspect="equal", title=look(model).label)
+        frame_panel(ax)
     marks = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(*marks, loc="outside lower center", ncols=4)
-    axes[0].set_ylabel("common embedding, no unit", color=QUIET, fontsize=8.5)
+    axes[0].set_ylabel("common embedding, no unit", color=inks().quiet, fontsize=sized(8.5))
     return axes

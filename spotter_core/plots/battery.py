@@ -19,7 +19,8 @@ from spotter_core.plots.frames import (
     panels,
     say_spread,
 )
-from spotter_core.plots.style import DAMAGE_MAP, QUIET, look
+from spotter_core.plots.heat import draw_heat
+from spotter_core.plots.style import figure_size, fitted, inks, look, sized, width_of
 from spotter_core.scores import beyond_oracles, regained
 
 ATTACK_LABELS = {
@@ -49,7 +50,9 @@ SUPPORTS = {
 LEAST = 5.0
 """Points on either side of the oracle that an axis shows at least."""
 CELL_WIDTH, CELL_HEIGHT = 0.47, 0.27
-"""Inches of a cell of the grid."""
+"""Inches of a cell of the grid, on paper."""
+CELL_LEAST = 0.26
+"""Inches on paper that three figures take."""
 
 
 def plot_battery(
@@ -61,9 +64,9 @@ def plot_battery(
 ) -> Axeses:
     """What every attack regains from every network, a panel for each kind of the attacker's images.
 
-    Means over cells, in percent of the forget test images; of the never-seen class its own. Darker
-    is more. *Worst of these* is the mean of each cell's worst head-level attack; behind it stand
-    those that change weights.
+    Means over cells, in percent of the forget test images; of the never-seen class its own. *Worst
+    of these* is the mean of each cell's worst head-level attack; behind it stand those that change
+    weights.
 
     Args:
         frame: ``to_frame`` of ``measurements.head_attacks``, and of ``training_attacks`` if
@@ -84,44 +87,48 @@ def plot_battery(
     tables = [100 * regained(rows, shots, support=s) for s in supports]
     means = [t.groupby("method", sort=False).mean().reindex(methods) for t in tables]
     known = [[a for a in ATTACK_LABELS if a in table] for table in means]
-    widths = [CELL_WIDTH * len(names) for names in known]
-    size = (1.9 + sum(widths), 1.6 + CELL_HEIGHT * len(methods))
-    ratios = {"gridspec_kw": {"width_ratios": widths}}
+    columns = [len(names) for names in known]
+    size = grid_size(len(methods), columns, more=1.9)
+    ratios = {"gridspec_kw": {"width_ratios": columns}}
     grid = panels(axes, len(supports), size, sharey=True, **ratios)
     for ax, table, names, support in zip(grid, means, known, supports, strict=True):
         draw_grid(ax, table[names])
-        ax.set_title(SUPPORTS[support], fontsize=9.5)
+        ax.set_title(fitted(SUPPORTS[support], width_of(ax), 9.5), fontsize=sized(9.5))
         for edge in block_edges(methods):
-            ax.axhline(edge, color="black", linewidth=0.9)
+            ax.axhline(edge, color=inks().ink, linewidth=sized(0.9))
     grid[0].set_yticklabels([look(m).label for m in methods], rotation=0)
     if axes is None:
-        note = f"accuracy on test images of the class (%), k = {shots}; darker: more comes back"
-        grid[0].figure.supxlabel(note, fontsize=8, color=QUIET)
+        note = f"accuracy on test images of the class (%), k = {shots}; lower is safer"
+        note += f" ({inks().more}: more comes back)"
+        grid[0].figure.supxlabel(note, fontsize=sized(8), color=inks().quiet)
     return grid
 
 
+def grid_size(rows: int, columns: Sequence[int], *, more: float) -> tuple[float, float]:
+    """Return the size of a picture with grids side by side; ``more`` inches are for the names.
+
+    Cells are no narrower than the figures in them, whatever the width of a slide.
+    """
+    width, height = figure_size(more + CELL_WIDTH * sum(columns), 1.9 + CELL_HEIGHT * rows)
+    least = sized(more + CELL_LEAST * sum(columns))
+    return max(width, least), height
+
+
 def draw_grid(ax: Axes, table: pd.DataFrame) -> None:
-    """Draw percentages, darker for more, a line a method and a column an attack.
+    """Draw percentages, a line a method and a column an attack.
 
     Args:
         ax: To draw on.
         table: Columns keys of :data:`ATTACK_LABELS`; ``worst`` is set apart.
     """
-    # Costs a second to import, and few pictures need it.
-    from seaborn import heatmap
-
     names = list(table)
-    style = {"annot": True, "fmt": ".0f", "annot_kws": {"fontsize": 7.5}, "cbar": False}
-    shown = table.rename(columns=ATTACK_LABELS)
-    heatmap(shown, ax=ax, vmin=0, vmax=100, cmap=DAMAGE_MAP, linewidths=0.6, **style)
-    ax.set(xlabel="", ylabel="")
+    draw_heat(ax, table.rename(columns=ATTACK_LABELS), most=100.0, digits=0, points=7.5)
     ax.set_yticklabels([look(str(m)).label for m in table.index], rotation=0)
     ax.tick_params(axis="x", rotation=90)
-    ax.tick_params(length=0)
     if "worst" in names:
         place = names.index("worst")
         for edge in {place, place + 1} - {len(names)}:
-            ax.axvline(edge, color="black", linewidth=0.9)
+            ax.axvline(edge, color=inks().ink, linewidth=sized(0.9))
 
 
 def plot_excess(
@@ -151,7 +158,7 @@ def plot_excess(
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, -LEAST), max(high, LEAST))
         ax.set_title(ATTACK_LABELS.get(attack, attack))
-        ax.set_xlabel("points beyond the oracle\n0 is like one that never saw it")
+        ax.set_xlabel("points beyond the oracle\nnearer to 0 is better")
     return grid
 
 
@@ -179,14 +186,15 @@ def plot_layers(
     )
     methods, stages = in_blocks(methods_of(rows)), list(dict.fromkeys(rows["stage"]))
     rows = rows.assign(place=rows["stage"].map(stages.index))
-    (ax,) = panels(ax, 1, (6.4, max(3.2, 0.19 * len(methods) + 1.0)))
+    (ax,) = panels(ax, 1, figure_size(6.4, max(3.2, 0.19 * len(methods) + 1.0)))
     for method in reversed(methods):
         draw_curve(ax, chosen(rows, method=method), "place", method, scale=100.0)
     ax.set_xticks(range(len(stages)), [s.removeprefix("stages.") for s in stages], rotation=30)
     ax.set(
         ylim=(-4, 104), xlabel="features after this stage of the network (last: before the head)"
     )
-    ax.set_ylabel(f"accuracy on forget test images (%)\n{ATTACK_LABELS[attack]}, k = {shots}")
+    ax.set_ylabel("forget test accuracy (%)\nlower is safer")
+    ax.set_title(f"{ATTACK_LABELS[attack]}, k = {shots}")
     legend_of(methods, ax)
     say_spread(ax, rows, ["place"])
     return ax
@@ -209,7 +217,7 @@ def plot_fine_tuning(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axes
     rows = chosen(frame, measure="relearning_curve", split="forget/test", needs=("step",))
     methods, ks = methods_of(rows), sorted(rows["shots"].unique())
     rows = rows.assign(place=np.log1p(rows["step"]))
-    grid = panels(axes, len(ks), (2.2 + 2.5 * len(ks), 3.4), sharey=True)
+    grid = panels(axes, len(ks), figure_size(2.2 + 2.5 * len(ks), 3.4), sharey=True)
     steps = sorted(rows["step"].unique())
     for ax, k in zip(grid, ks, strict=True):
         for block in blocks_of(methods).values():
@@ -220,8 +228,9 @@ def plot_fine_tuning(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axes
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{np.expm1(x):.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
         images = "no image of the class" if k == 0 else f"{k:.0f} images of the class"
-        ax.set(ylim=(-4, 104), title=images, xlabel="steps of fine-tuning")
-    grid[0].set_ylabel("accuracy on forget test images (%)")
+        ax.set(ylim=(-4, 104), title=fitted(images, width_of(ax), 10.5))
+        ax.set_xlabel(fitted("steps of fine-tuning, log scale", width_of(ax), 9.5))
+    grid[0].set_ylabel("accuracy on forget test images (%)\nlower is safer")
     legend_of(in_blocks(methods), grid[-1])
     say_spread(grid[0], rows, ["shots", "place"])
     return grid

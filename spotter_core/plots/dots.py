@@ -4,6 +4,7 @@ Layer 9. The one way in which methods are compared by a single number.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 
 from spotter_core.plots.blocks import block_edges, in_blocks
 from spotter_core.plots.frames import Axeses, methods_of, panels
-from spotter_core.plots.style import QUIET, look
+from spotter_core.plots.style import area, figure_size, inks, look, sized
 from spotter_core.results import summarise
 
 ROW_HEIGHT = 0.27
@@ -28,10 +29,10 @@ def height_for(methods: Sequence[str]) -> float:
 def dot_panels(axes: Axeses | Sequence[Axes] | None, count: int, frame: pd.DataFrame) -> Axeses:
     """Return ``count`` panels for :func:`draw_dots`: the given ones, or new ones with a key."""
     given, methods = axes is not None, methods_of(frame)
-    axes = panels(axes, count, (1.7 + 2.85 * count, height_for(methods)), sharey=True)
+    axes = panels(axes, count, figure_size(1.7 + 2.85 * count, height_for(methods)), sharey=True)
     if not given:
         one = {"forget", "seed"} <= set(frame) and len(frame[["forget", "seed"]].drop_duplicates())
-        axes[0].figure.supxlabel(ONE if one == 1 else KEY, fontsize=8, color=QUIET)
+        axes[0].figure.supxlabel(ONE if one == 1 else KEY, fontsize=sized(8), color=inks().quiet)
     return axes
 
 
@@ -53,28 +54,32 @@ def draw_dots(ax: Axes, frame: pd.DataFrame, *, scale: float = 1.0, digits: int 
     for name, width in (("original", 0.8), ("retrain", 1.1)):
         style = look(name)
         level = scale * means.loc[name, "mean"]
-        ax.axvline(level, color=style.color, linestyle=style.dashes, linewidth=width, zorder=1)
+        ax.axvline(
+            level, color=style.color, linestyle=style.dashes, linewidth=sized(width), zorder=1
+        )
     for row, name in enumerate(methods):
         style = look(name)
         cells = scale * frame.loc[frame["method"] == name, "value"].to_numpy(dtype=float)
         offsets = np.linspace(-0.22, 0.22, len(cells)) if len(cells) > 1 else np.zeros(1)
-        ax.scatter(cells, row + offsets, s=9, color=style.color, alpha=0.45, linewidths=0, zorder=2)
+        small: dict[str, Any] = {"s": area(9), "alpha": 0.45, "linewidths": 0}
+        ax.scatter(cells, row + offsets, color=style.color, zorder=2, **small)
         mean, low, high = (scale * means.loc[name, key] for key in ("mean", "low", "high"))
-        ax.plot([low, high], [row, row], color=style.color, linewidth=2.2, zorder=3)
-        size = 95 if style.marker == "*" else 42
-        ax.scatter(
-            [mean], [row], s=size, linewidths=1.3, zorder=4, label=style.label, **style.dots()
-        )
+        ax.plot([low, high], [row, row], color=style.color, linewidth=sized(2.2), zorder=3)
+        large: dict[str, Any] = {
+            "s": area(95 if style.marker == "*" else 42),
+            "linewidths": sized(1.3),
+        }
+        ax.scatter([mean], [row], zorder=4, label=style.label, **large, **style.dots())
         ax.text(
             1.015,
             row,
-            f"{mean:.{digits}f}",
+            f"{round(mean, digits) + 0.0:.{digits}f}",
             transform=ax.get_yaxis_transform(),
             va="center",
-            fontsize=8.5,
+            fontsize=sized(8.5),
         )
     for row in block_edges(methods):
-        ax.axhline(row - 0.5, color="#BBBBBB", linewidth=0.7, zorder=0)
+        ax.axhline(row - 0.5, color=inks().edge, linewidth=sized(0.7), zorder=0)
     ax.set_yticks(range(len(methods)), [look(name).label for name in methods])
     ax.set_ylim(len(methods) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

@@ -6,28 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patheffects import withStroke
 
 from spotter_core.plots.dots import dot_panels, draw_dots
 from spotter_core.plots.frames import Axeses, check_models, chosen, panels
-from spotter_core.plots.style import FORGET_COLORS, QUIET, look
+from spotter_core.plots.sizes import LETTER, POINTS
+from spotter_core.plots.style import area, figure_size, inks, look, sized, width_of
 
 NAMED = 15
 """Retained classes whose names find room in a panel; of more, none is named."""
-CLASS_GREYS = (
-    "#B9C6D3",
-    "#D0D0D0",
-    "#A9B4BF",
-    "#C9BFB5",
-    "#BFCBBF",
-    "#D9CCD9",
-    "#AFC0C0",
-    "#CFC9A8",
-    "#B5B5C8",
-    "#C8D6DF",
-)
-"""Pale and close to grey: retained classes are told apart but stay behind the forgotten one."""
+PANEL, LINE = 2.0, 0.15
+"""Inches on paper: side of a panel, height of a line of numbers above it."""
+LOWER = "lower numbers: the forget class is more scattered, mixed with others"
 
 
 def plot_embedding(
@@ -49,7 +40,8 @@ def plot_embedding(
         forget_classes: Drawn on top, in colour, one for all where they are many; retained classes
             pale, up to :data:`NAMED` of them named at their middle.
         prototypes: ``{model: (F, 2)}``, a cross each.
-        numbers: ``{model: {"mean cosine": 0.9, "kNN purity": 1.0}}``, printed in the panel's title.
+        numbers: ``{model: {"mean cosine": 0.9, "kNN purity": 1.0}}``, printed above the panel; of
+            each a lower one is a class more scattered.
         class_names: Default the indices.
         axes: One Axes a model, to draw on.
 
@@ -67,34 +59,71 @@ def plot_embedding(
                 f"got {points.shape}"
             )
     lines = max(map(len, (numbers or {}).values()), default=0)
-    size = (2.75 * len(coordinates), 3.1 + 0.15 * lines)
+    size = figure_size(PANEL * len(coordinates) + 0.4, PANEL + 0.6 + LINE * (lines + bool(lines)))
     axes = panels(axes, len(coordinates), size, sharex=True, sharey=True)
     names = class_names or [str(c) for c in range(int(labels.max()) + 1)]
     limits = square(np.concatenate(list(coordinates.values())))
     for ax, (model, points) in zip(axes, coordinates.items(), strict=True):
+        ax.set(**limits)
         draw_classes(ax, points, labels, forget_classes, names)
         if prototypes is not None:
-            cross = {"marker": "X", "facecolors": "white", "edgecolors": "black", "linewidths": 1.4}
-            large = 110 if len(prototypes[model]) <= len(FORGET_COLORS) else 35
-            ax.scatter(*prototypes[model].T, label="prototype", zorder=6, s=large, **cross)
-        title = look(model).label
-        for name, value in (numbers or {}).get(model, {}).items():
-            title += f"\n{name} {value:.2f}"
-        ax.set_title(title, fontsize=9.5)
-        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N", **limits)
-        ax.spines[:].set_visible(True)
-        ax.spines[:].set_color("#BBBBBB")
+            draw_prototypes(ax, prototypes[model], points, labels, forget_classes)
+        name_panel(ax, look(model).label, (numbers or {}).get(model, {}))
+        ax.set(xticks=[], yticks=[], xlabel="", aspect="equal", anchor="N")
+        frame_panel(ax)
     marks = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(*marks, loc="outside lower center", ncols=4, handletextpad=0.2)
-    axes[0].set_ylabel(
-        "common embedding\n(no unit; distances only rough)", color=QUIET, fontsize=8.5
-    )
+    below: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "handletextpad": 0.2}
+    axes[0].figure.legend(*marks, title=LOWER if numbers else None, **below)
+    note: dict[str, Any] = {"color": inks().quiet, "fontsize": sized(8.5)}
+    axes[0].set_ylabel("common embedding\n(no unit; distances only rough)", **note)
     return axes
 
 
 def scatter(ax: Axes, points: np.ndarray, **options: Any) -> PathCollection:
     """Draw ``(N, 2)`` points; options are those of ``Axes.scatter``."""
     return ax.scatter(points[:, 0], points[:, 1], **options)
+
+
+def draw_prototypes(
+    ax: Axes,
+    prototypes: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    forget_classes: Sequence[int],
+) -> None:
+    """Mark every prototype, and tie its class's samples to it: a tight class is a knot."""
+    few = len(prototypes) <= len(inks().forget)
+    colors = dict(zip(sorted(forget_classes), inks().forget, strict=False))
+    for c, centre in zip(forget_classes, prototypes, strict=False):
+        ties = [(centre, point) for point in points[labels == c]] if few else []
+        thin: dict[str, Any] = {"linewidths": sized(0.5), "alpha": 0.35, "zorder": 3}
+        ax.add_collection(LineCollection(ties, colors=colors.get(c), **thin), autolim=False)
+    cross = {"marker": "X", "facecolors": inks().paper, "edgecolors": inks().ink}
+    style: dict[str, Any] = {"s": area(52 if few else 30), "linewidths": sized(1.1), **cross}
+    ax.scatter(*prototypes.T, label="prototype", zorder=6, **style)
+
+
+def name_panel(ax: Axes, name: str, numbers: Mapping[str, float]) -> None:
+    """Write a model's name above its panel, its numbers smaller between the two."""
+    ax.set_title(name, pad=sized(6.0 + POINTS * LINE * len(numbers)))
+    said = "\n".join(f"{key} {value:.2f}" for key, value in numbers.items())
+    ax.annotate(
+        said,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, sized(3)),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=sized(8.5),
+        color=inks().quiet,
+    )
+
+
+def frame_panel(ax: Axes) -> None:
+    """Draw a quiet frame around a panel that has no numbers on its axes."""
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color(inks().edge)
 
 
 def square(points: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -115,20 +144,29 @@ def draw_classes(
     """Draw one cloud a class: retained ones pale and named, forget classes in colour on top."""
     retained = [c for c in np.unique(labels) if c not in set(forget_classes)]
     for c in retained:
-        cloud = points[labels == c]
-        grey = CLASS_GREYS[c % len(CLASS_GREYS)]
-        ax.scatter(cloud[:, 0], cloud[:, 1], s=7, color=grey, linewidths=0, zorder=2)
+        cloud, crowd = points[labels == c], inks().crowd
+        color = crowd[c % len(crowd)]
+        ax.scatter(cloud[:, 0], cloud[:, 1], s=area(7), color=color, linewidths=0, zorder=2)
         if len(retained) <= NAMED:
-            x, y = np.median(cloud, axis=0)
-            halo = [withStroke(linewidth=2, foreground="white", alpha=0.8)]
-            text = ax.text(x, y, names[c], ha="center", va="center", fontsize=8, color=QUIET)
-            text.set(path_effects=halo, zorder=5)
+            name_class(ax, names[c], np.median(cloud, axis=0))
     groups = {f"forget class {names[c]}": [c] for c in sorted(forget_classes)}
-    if len(groups) > len(FORGET_COLORS):
+    if len(groups) > len(inks().forget):
         groups = {f"{len(groups)} forget classes": sorted(forget_classes)}
-    for (name, classes), color in zip(groups.items(), FORGET_COLORS, strict=False):
+    for (name, classes), color in zip(groups.items(), inks().forget, strict=False):
         cloud = points[np.isin(labels, classes)]
-        ax.scatter(cloud[:, 0], cloud[:, 1], s=12, color=color, linewidths=0, zorder=4, label=name)
+        style: dict[str, Any] = {"s": area(12), "linewidths": 0, "zorder": 4, "label": name}
+        ax.scatter(cloud[:, 0], cloud[:, 1], color=color, **style)
+
+
+def name_class(ax: Axes, name: str, middle: np.ndarray) -> None:
+    """Write a class's name on its samples, inside the panel; a halo parts the two."""
+    halo = [withStroke(linewidth=sized(2), foreground=inks().paper, alpha=0.8)]
+    x, y = map(float, middle)
+    low, high = ax.get_xlim()
+    half = LETTER * sized(8) * len(name) / 2 / POINTS * (high - low) / width_of(ax)
+    x = min(max(x, low + half), high - half)
+    text = ax.text(x, y, name, ha="center", va="center", fontsize=sized(8), zorder=5)
+    text.set(path_effects=halo, color=inks().quiet)
 
 
 def plot_dispersion(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axeses:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from spotter_core.plots.style import QUIET, YARDSTICKS, look
+from spotter_core.plots.style import YARDSTICKS, area, inks, look, sized
 from spotter_core.results import summarise
 
 Axeses = np.ndarray
@@ -107,9 +107,8 @@ def draw_curve(
     """
     curve, style = summarise(frame, [over]).sort_values(over), look(method)
     if method not in YARDSTICKS and largest_group(frame, [over]) <= FEW:
-        ax.scatter(
-            frame[over], scale * frame["value"], s=14, color=style.color, alpha=0.5, linewidths=0
-        )
+        small: dict[str, Any] = {"s": area(14), "alpha": 0.5, "linewidths": 0}
+        ax.scatter(frame[over], scale * frame["value"], color=style.color, **small)
     elif method not in YARDSTICKS:
         ax.fill_between(
             curve[over],
@@ -133,7 +132,7 @@ def say_spread(ax: Axes, frame: pd.DataFrame, by: Sequence[str]) -> None:
     note = f"shaded: 95 % interval of the mean over {count} cells"
     if count <= FEW:
         note = f"line: mean of {count} cells · small dots: the single cells"
-    ax.figure.supxlabel(note if count > 1 else "one cell", fontsize=8, color=QUIET)
+    ax.figure.supxlabel(note if count > 1 else "one cell", fontsize=sized(8), color=inks().quiet)
 
 
 def legend_of(
@@ -150,9 +149,9 @@ def legend_of(
             handle.set_marker("")
     figure = ax.get_figure(root=True)
     assert figure is not None
-    rows = max(1, int((figure.get_figheight() - LEGEND_FREE) / LEGEND_ROW))
+    rows = max(1, int((figure.get_figheight() - sized(LEGEND_FREE)) / sized(LEGEND_ROW)))
     columns = math.ceil(len(methods) / rows)
-    figure.set_figwidth(figure.get_figwidth() + LEGEND_COLUMN * (columns - 1))
+    figure.set_figwidth(figure.get_figwidth() + sized(LEGEND_COLUMN) * (columns - 1))
     beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), **options}
     ax.legend(handles=handles, ncols=columns, **beside)
 

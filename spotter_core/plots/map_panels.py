@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from spotter_core.plots.embedding import draw_classes, scatter, square
-from spotter_core.plots.style import DAMAGE_MAP, LN_2, QUIET, look
+from spotter_core.plots.style import LN_2, inks, look, on_paper
 
 
 class MapPanels:
@@ -30,6 +30,7 @@ class MapPanels:
         class_names: Of all classes.
     """
 
+    @on_paper
     def __init__(
         self,
         figure: Figure,
@@ -48,12 +49,15 @@ class MapPanels:
         self.said = figure.text(0.785, 0.46, "", va="top", fontsize=8.5)
         self.bar = figure.add_axes((0.2, 0.045, 0.4, 0.02))
         figure.colorbar(
-            ScalarMappable(Normalize(0.0, LN_2), DAMAGE_MAP), cax=self.bar, orientation="horizontal"
+            ScalarMappable(Normalize(0.0, LN_2), inks().damage_map),
+            cax=self.bar,
+            orientation="horizontal",
         )
         self.bar.set_title("OU of the image (nats), lower is better", fontsize=8, x=1.02, y=-1.5)
         self.bar.title.set(ha="left")
         self.rings: list[Any] = []
 
+    @on_paper
     def show(self, models: Sequence[str], color: str, values: Mapping[str, np.ndarray]) -> None:
         """Draw both panels.
 
@@ -67,6 +71,7 @@ class MapPanels:
         self.rings = []
         for ax, model in zip(self.panels, models, strict=True):
             ax.clear()
+            ax.set(**limits)  # names are kept inside them
             points = self.coordinates[model]
             if color == "method":
                 self._by_method(ax, points)
@@ -79,7 +84,7 @@ class MapPanels:
             ax.grid(visible=False)
             ax.spines[:].set_visible(True)
             ax.set_title(look(model).label, fontsize=10)
-            ring = ax.scatter([], [], s=130, facecolors="none", edgecolors="black", zorder=9)
+            ring = ax.scatter([], [], s=130, facecolors="none", edgecolors=inks().ink, zorder=9)
             ring.set_linewidth(1.6)
             self.rings.append(ring)
         self.models = list(models)
@@ -90,13 +95,13 @@ class MapPanels:
         forgotten = np.isin(self.labels, self.forget_classes)
         order = np.argsort(damage)  # the damaged are few and must not be hidden
         sizes = np.where(forgotten, 16.0, 9.0)[order]
-        options = {"cmap": DAMAGE_MAP, "vmin": 0.0, "vmax": LN_2, "linewidths": 0.3}
-        scatter(ax, points[order], c=damage[order], s=sizes, edgecolors=QUIET, **options)
+        options = {"cmap": inks().damage_map, "vmin": 0.0, "vmax": LN_2, "linewidths": 0.3}
+        scatter(ax, points[order], c=damage[order], s=sizes, edgecolors=inks().quiet, **options)
 
     def _by_method(self, ax: Axes, points: np.ndarray) -> None:
         """Draw the forget images once for each model, over this panel's retained ones."""
         forgotten = np.isin(self.labels, self.forget_classes)
-        scatter(ax, points[~forgotten], s=7, color="#D0D0D0", linewidths=0)
+        scatter(ax, points[~forgotten], s=7, color=inks().edge, linewidths=0)
         for model, own in self.coordinates.items():
             style = look(model)
             scatter(ax, own[forgotten], s=14, label=style.label, alpha=0.8, **style.dots())
@@ -105,6 +110,7 @@ class MapPanels:
         """Return what another image moves, from the back to the front."""
         return [*self.rings, *self.picture.images, self.said]
 
+    @on_paper
     def show_image(self, index: int, image: np.ndarray, said: str) -> None:
         """Ring one image in both panels and show it with what is said of it."""
         for ring, model in zip(self.rings, self.models, strict=True):

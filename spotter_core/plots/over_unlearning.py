@@ -19,7 +19,8 @@ from spotter_core.plots.frames import (
     panels,
     say_spread,
 )
-from spotter_core.plots.style import DAMAGE_MAP, LN_2, QUIET, look
+from spotter_core.plots.heat import draw_heat
+from spotter_core.plots.style import LN_2, figure_size, fitted, inks, look, sized, width_of
 from spotter_core.results import summarise
 
 NAMES = {
@@ -64,10 +65,11 @@ def plot_ou_by_radius(
     crossing = chosen(frame, measure="crossing")
     blocks = {"": methods} if axes is not None else blocks_of(methods)
     if axes is None:
+        wide = 3.1 if len(kinds) < 4 else 2.2
         _, axes = plt.subplots(
             1 + len(blocks),
             len(kinds),
-            figsize=(1.9 + (3.1 if len(kinds) < 4 else 2.2) * len(kinds), 1.5 + 2.9 * len(blocks)),
+            figsize=figure_size(1.9 + wide * len(kinds), 1.5 + 2.9 * len(blocks)),
             layout="constrained",
             squeeze=False,
             sharex="col",
@@ -82,10 +84,11 @@ def plot_ou_by_radius(
             draw_radii(ax, own, block, NAMES[measure][1])
         column[0].set_title(f"Neighborhood: {kind}" if len(kinds) < 4 else kind)
         share, below = summarise(chosen(crossing, neighborhood=kind), ["epsilon"]), column[-1]
-        below.fill_between(share["epsilon"], 0, 100 * share["mean"], color="#BBBBBB", linewidth=0)
-        below.plot(share["epsilon"], 100 * share["mean"], color=QUIET, linewidth=1.2)
+        below.fill_between(share["epsilon"], 0, 100 * share["mean"], color=inks().edge, linewidth=0)
+        below.plot(share["epsilon"], 100 * share["mean"], color=inks().quiet, linewidth=sized(1.2))
         unit = "pixel units, images in [0, 1]" if len(kinds) < 4 else "pixel units"
-        below.set(ylim=(0, 105), xlabel=f"radius ε ({unit})")
+        below.set_xlabel(fitted(f"radius ε ({unit})", width_of(below), 9.5))
+        below.set_ylim(0, 105)
     highest = max(ax.get_ylim()[1] for ax in grid[:-1].flat)
     for row, (title, block) in zip(grid[:-1], blocks.items(), strict=True):
         row[0].set_ylim(0.0, highest)
@@ -101,13 +104,13 @@ def draw_radii(ax: Axes, rows: pd.DataFrame, methods: list[str], unit: str) -> N
     for method in reversed(methods):  # yardsticks last, on top
         draw_curve(ax, chosen(rows, method=method), "epsilon", method)
     if unit == "nats":
-        ax.axhline(LN_2, color=QUIET, linestyle=":", linewidth=1.0)
+        ax.axhline(LN_2, color=inks().quiet, linestyle=":", linewidth=sized(1.0))
         place: dict[str, Any] = {
             "transform": ax.get_yaxis_transform(),
             "ha": "right",
             "va": "bottom",
         }
-        ax.text(0.99, LN_2, "ln 2, the bound", fontsize=8, **place)
+        ax.text(0.99, LN_2, "ln 2, the bound", fontsize=sized(8), **place)
 
 
 def plot_ou_parts(
@@ -169,9 +172,6 @@ def plot_class_damage(
     Raises:
         ValueError: If a column, the measure or a yardstick is missing.
     """
-    # Costs a second to import, and no other picture needs it.
-    from seaborn import heatmap
-
     rows = chosen(frame, measure=measure, needs=("retained",))
     methods, unit, digits = in_blocks(methods_of(rows)), "conditional shift (nats)", 2
     if measure == "accuracy":
@@ -180,26 +180,16 @@ def plot_class_damage(
     found = len(table.columns)
     table = table.loc[methods, sorted(weightiest(rows, table, most))]
     if ax is None:
-        size = (max(WIDE, 2.6 + 0.58 * len(table.columns)), height_for(methods) + 0.2)
+        width = max(WIDE, 2.6 + 0.58 * len(table.columns))
+        size = figure_size(width, height_for(methods) + 0.2)
         _, ax = plt.subplots(figsize=size, layout="constrained")
-    heatmap(
-        table,
-        ax=ax,
-        cmap=DAMAGE_MAP,
-        vmin=0.0,
-        vmax=max(float(np.nanmax(table)), 1e-9),
-        annot=table.round(digits) + 0.0,  # no figure reads -0.0
-        fmt=f".{digits}f",
-        annot_kws={"fontsize": 8},
-        linewidths=0.8,
-        xticklabels=counted(rows, [str(name) for name in table.columns]),
-        yticklabels=[look(name).label for name in methods],
-        cbar_kws={"label": f"{unit}\nlower is better", "pad": 0.02},
-    )
+    classes = counted(rows, [str(name) for name in table.columns])
+    highest = max(float(np.nanmax(table)), 1e-9)
+    draw_heat(ax, table, most=highest, digits=digits, bar=f"{unit}\nlower is better")
+    ax.set_xticklabels(classes)
+    ax.set_yticklabels([look(name).label for name in methods], rotation=0)
     for row in block_edges(methods):
-        ax.axhline(row, color="white", linewidth=4)
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", rotation=0)
+        ax.axhline(row, color=inks().paper, linewidth=sized(4))
     if is_long(table.columns):
         turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
         plt.setp(ax.get_xticklabels(), **turned)

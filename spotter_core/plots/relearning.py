@@ -18,7 +18,7 @@ from spotter_core.plots.frames import (
     panels,
     say_spread,
 )
-from spotter_core.plots.style import QUIET, look
+from spotter_core.plots.style import figure_size, inks, look, sized
 from spotter_core.results import summarise
 
 LETTER = 0.05
@@ -68,7 +68,7 @@ def plot_relearning(
     if facets is None:
         facets = ticks_among(sorted(rows[other].unique()), most=3)
     blocks = {"": methods} if axes is not None else blocks_of(methods)
-    size = (1.9 + 2.5 * len(facets), 0.3 + 3.0 * len(blocks))
+    size = figure_size(1.9 + 2.5 * len(facets), 0.3 + 3.0 * len(blocks))
     given = axes is not None
     if axes is None:
         shape = (len(blocks), len(facets))
@@ -152,7 +152,7 @@ def plot_relearning_price(
     methods = methods_of(rows)
     blocks = {"": methods} if axes is not None else blocks_of(methods)
     if axes is None:
-        size, shape = (6.4, 0.6 + 3.4 * len(blocks)), (len(blocks), 1)
+        size, shape = figure_size(6.4, 0.6 + 3.4 * len(blocks)), (len(blocks), 1)
         _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False, **SHARED)
     column = panels(axes, len(blocks), (0, 0))
     means = summarise(rows, ["method", "split", "alpha"])
@@ -163,8 +163,8 @@ def plot_relearning_price(
             ax.plot(100 * path["forget/test"], 100 * path["retain/test"], **look(method).line())
         ax.set_ylabel("retain accuracy after the attack (%)\nhigher means a cheaper attack")
         ax.set(title=f"k = {shots}, a mark for each α", xlim=(-4, 104))
-        corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": 8.5}
-        ax.text(1.0, 1.02, "the attacker's goal ↗", color=QUIET, style="italic", **corner)
+        corner: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "fontsize": sized(8.5)}
+        ax.text(1.0, 1.02, "the attacker's goal ↗", color=inks().quiet, style="italic", **corner)
         legend_of(block, ax, title=title or None, alignment="left")
     column[-1].set_xlabel("forget accuracy regained, test images (%), lower is safer")
     return column

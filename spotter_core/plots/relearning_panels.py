@@ -17,9 +17,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spotter_core.plots.embedding import CLASS_GREYS, scatter
-from spotter_core.plots.regions import FORGET_LAND
-from spotter_core.plots.style import FORGET_COLORS, QUIET, look
+from spotter_core.plots.embedding import scatter
+from spotter_core.plots.style import inks, look, on_paper
 
 GRID, NEAREST = 48, 7
 """Points a side at which the land is drawn, and the images that are asked for each of them."""
@@ -70,6 +69,7 @@ class Regained:
 class RelearningPanels:
     """Embedding, gauge and price; moved by :meth:`show`."""
 
+    @on_paper
     def __init__(
         self, figure: Figure, class_names: Sequence[str], forget_classes: Sequence[int]
     ) -> None:
@@ -109,6 +109,7 @@ class RelearningPanels:
         cloud = [*land, self.retained, *self.cloud.texts, *self.dots.values(), self.title]
         return [*cloud, *self.gauge.moving(), *self.price.moving()]
 
+    @on_paper
     def show(self, title: str, cloud: Cloud, regained: Mapping[str, Regained]) -> None:
         """Show one model under one attack, and what came back beside the yardsticks.
 
@@ -126,7 +127,7 @@ class RelearningPanels:
         self.price.show(kept, {m: 100 * np.asarray([r.before]) for m, r in regained.items()})
 
     def _draw_cloud(self, cloud: Cloud) -> None:
-        ax, color = self.cloud, FORGET_COLORS[0]
+        ax, color = self.cloud, inks().forget[0]
         if self.shown is None or not np.array_equal(self.shown.retain, cloud.retain):
             self._start(cloud)
         self.shown = cloud
@@ -142,27 +143,40 @@ class RelearningPanels:
         height = (self.weights * np.sign(margins)[self.neighbors]).sum(axis=-1)
         if height.max() > 0.0:
             self.land = ax.contourf(
-                *self.mesh, height, levels=[0.0, 1.01], colors=[FORGET_LAND], alpha=0.55, zorder=1
+                *self.mesh,
+                height,
+                levels=[0.0, 1.01],
+                colors=[inks().forget_land],
+                alpha=0.55,
+                zorder=1,
             )
 
     def _start(self, cloud: Cloud) -> None:
         """Draw what no attack moves: images, names, legend, and whom each place asks."""
-        ax, color = self.cloud, FORGET_COLORS[0]
+        ax, color = self.cloud, inks().forget[0]
         for artist in [*ax.collections, *ax.texts]:
             artist.remove()
         self.land = None
-        greys = [CLASS_GREYS[c % len(CLASS_GREYS)] for c in cloud.retain_labels]
+        crowd = inks().crowd
+        greys = [crowd[c % len(crowd)] for c in cloud.retain_labels]
         self.retained = scatter(ax, cloud.retain, s=9, c=greys, linewidths=0, zorder=2)
         for c in np.unique(cloud.retain_labels):
             x, y = np.median(cloud.retain[cloud.retain_labels == c], axis=0)
             ax.text(
-                x, y, self.names[c], ha="center", va="center", fontsize=8, color=QUIET, zorder=6
+                x,
+                y,
+                self.names[c],
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=inks().quiet,
+                zorder=6,
             )
         empty = np.empty((0, 2))
         self.dots = {
             "forget": scatter(ax, cloud.forget, s=20, edgecolors=color, linewidths=1.0, zorder=4),
             "support": self._marks(empty, "D", 26, color),
-            "prototype": self._marks(empty, "X", 130, "white"),
+            "prototype": self._marks(empty, "X", 130, inks().paper),
         }
         ring = Line2D([], [], marker="o", linestyle="", color=color, markerfacecolor="none")
         marks = [ring, self.dots["support"], self.dots["prototype"]]
@@ -183,7 +197,7 @@ class RelearningPanels:
 
     def _marks(self, at: np.ndarray, marker: str, size: float, face: str) -> PathCollection:
         return scatter(
-            self.cloud, at, marker=marker, s=size, facecolors=face, edgecolors="black", zorder=7
+            self.cloud, at, marker=marker, s=size, facecolors=face, edgecolors=inks().ink, zorder=7
         )
 
 
@@ -213,7 +227,7 @@ class Gauge:
             inside = value > ROOM_FOR_NUMBER
             self.texts[y].set(text=f"{value:.0f}", x=value - 1 if inside else value + 1)
             self.texts[y].set(ha="right" if inside else "left")
-            self.texts[y].set(color="white" if inside else QUIET)
+            self.texts[y].set(color=inks().paper if inside else inks().quiet)
             heights = np.full(len(marks[model]), y + (0.43 if self.marker == "o" else 0.0))
             self.marks[y].set_offsets(np.column_stack([marks[model], heights]))
 

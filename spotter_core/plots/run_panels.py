@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from spotter_core.plots.embedding import CLASS_GREYS, scatter
-from spotter_core.plots.style import FORGET_COLORS, LN_2, QUIET, look
+from spotter_core.plots.embedding import scatter
+from spotter_core.plots.style import LN_2, inks, look, on_paper
 
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.trajectory import Moment
 
-SHADES = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""Of the losses, which are no methods."""
 ROOM = 10.0
 """Percentage points below what is drawn of the retained images."""
 MEASURES = {
@@ -32,6 +30,7 @@ MEASURES = {
 class RunPanels:
     """Four measures, the losses and the features; grows by :meth:`add`."""
 
+    @on_paper
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         figure.set_layout_engine("none")
@@ -44,6 +43,7 @@ class RunPanels:
         for ax in (*axes[2:], self.losses):
             ax.set_xlabel("epochs done")
 
+    @on_paper
     def start(
         self,
         method: str,
@@ -97,17 +97,19 @@ class RunPanels:
     ) -> None:
         self.cloud.clear()
         forgotten = np.isin(labels, forget_classes)
-        greys = [CLASS_GREYS[c % len(CLASS_GREYS)] for c in labels[~forgotten]]
+        crowd = inks().crowd
+        greys = [crowd[c % len(crowd)] for c in labels[~forgotten]]
         options: dict[str, Any] = {"linewidths": 0}
         self.forgotten = forgotten
         self.retained = scatter(self.cloud, places[~forgotten], s=7, c=greys, **options)
-        self.dots = scatter(self.cloud, places[forgotten], s=12, c=FORGET_COLORS[0], **options)
+        self.dots = scatter(self.cloud, places[forgotten], s=12, c=inks().forget[0], **options)
         half = 1.15 * np.abs(places).max()
         self.cloud.set(xticks=[], yticks=[], xlim=(-half, half), ylim=(-half, half))
         self.cloud.grid(visible=False)
         self.cloud.spines[:].set_visible(True)
-        self.cloud.set_ylabel("features, in the\noriginal's plane", fontsize=8, color=QUIET)
+        self.cloud.set_ylabel("features, in the\noriginal's plane", fontsize=8, color=inks().quiet)
 
+    @on_paper
     def add(self, at: Moment, places: np.ndarray) -> None:
         """Add one moment to all curves and move the features to ``(N, 2)`` places."""
         self.seen.append(at)
@@ -119,7 +121,8 @@ class RunPanels:
                 self.axes[name].set_ylim(bottom=min(values) - ROOM)
         for name, value in at.losses.items():
             if name not in self.lines:
-                shade = SHADES[len(self.lines) % len(SHADES)]
+                shades = (inks().ink, *inks().forget[1:], inks().forget[0])  # losses are no methods
+                shade = shades[len(self.lines) % len(shades)]
                 told = name.replace("_", " ")
                 self.lines[name] = self.losses.plot([], [], "-", color=shade, label=told)[0]
                 self.losses.legend(loc="upper right", fontsize=7, ncols=2)

@@ -20,7 +20,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from spotter_core.plots.regions import WHATS, frame_of, land_color, name_places
-from spotter_core.plots.style import DAMAGE_MAP, FORGET_COLORS, LN_2, look
+from spotter_core.plots.style import LN_2, inks, look, on_paper, width_of
 
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.slices import SliceView
@@ -38,6 +38,7 @@ class SlicePanels:
         class_names: Of all classes.
     """
 
+    @on_paper
     def __init__(self, figure: Figure, columns: int, class_names: Sequence[str]) -> None:
         self.figure, self.names = figure, class_names
         figure.set_layout_engine("none")
@@ -62,13 +63,13 @@ class SlicePanels:
         for ax, what in zip(self.grid[:, 0], WHATS, strict=True):
             ax.set_ylabel(what, labelpad=1)
         bar = figure.add_axes((0.925, 0.1, 0.012, 0.37))
-        damage = ScalarMappable(Normalize(0.0, LN_2), DAMAGE_MAP)
+        damage = ScalarMappable(Normalize(0.0, LN_2), inks().damage_map)
         figure.colorbar(damage, cax=bar, label="OU (nats), lower is better")
         self.images: list[list[Any]] = [[None] * columns, [None] * columns]
-        self.boundaries = [self._lines(ax, "black", 1.0, "-") for ax in self.grid.flat]
-        self.edges = [self._lines(ax, FORGET_COLORS[0], 1.4, "--") for ax in self.grid.flat]
-        self.places = [self._mark(ax, "D", 5.0, "black") for ax in self.grid.flat]
-        self.samples = [self._mark(ax, "o", 6.0, FORGET_COLORS[0]) for ax in self.grid.flat]
+        self.boundaries = [self._lines(ax, inks().ink, 1.0, "-") for ax in self.grid.flat]
+        self.edges = [self._lines(ax, inks().forget[0], 1.4, "--") for ax in self.grid.flat]
+        self.places = [self._mark(ax, "D", 5.0, inks().ink) for ax in self.grid.flat]
+        self.samples = [self._mark(ax, "o", 6.0, inks().forget[0]) for ax in self.grid.flat]
         self.texts: list[Any] = []
         self.told = [below.set_title("", fontsize=8.5, pad=4) for below in self.grid[1]]
 
@@ -81,13 +82,14 @@ class SlicePanels:
     @staticmethod
     def _mark(ax: Axes, marker: str, size: float, color: str) -> Any:
         return ax.plot(
-            [0], [0], marker, markersize=size, color=color, markeredgecolor="white", zorder=7
+            [0], [0], marker, markersize=size, color=color, markeredgecolor=inks().paper, zorder=7
         )[0]
 
     def moving(self) -> list[Artist]:
         """Return what another radius or place moves, from the back to the front."""
         return [*self.edges, *self.samples, *self.places, *self.told, *_parts(self.pictures[1])]
 
+    @on_paper
     def show_view(self, view: SliceView, image: np.ndarray, caption: str) -> None:
         """Show another slice, or another model beside the original.
 
@@ -96,7 +98,7 @@ class SlicePanels:
             image: ``(H, W)`` or ``(H, W, 3)`` the forget sample in [0, 1].
             caption: What stands below it.
         """
-        extent = frame_of(view)
+        extent, inches = frame_of(view), width_of(self.grid[0, 0])
         lines = _outline(view, view.answers["original"].margin, 0.0)
         for text in self.texts:
             text.remove()
@@ -105,7 +107,7 @@ class SlicePanels:
             self._put(0, column, self._land(view, model), extent)
             self._put(1, column, view.answers[model].over_unlearning, extent)
             above.set_title(look(model).label)
-            for c, place in name_places(view, model, self.names).items():
+            for c, place in name_places(view, model, self.names, inches).items():
                 weight = "bold" if c in view.forget_classes else "normal"
                 name = above.text(*place, self.names[c], ha="center", va="center", zorder=6)
                 name.set(fontsize=8.5, fontweight=weight)
@@ -116,6 +118,7 @@ class SlicePanels:
         self.grid[1, 0].set_xlabel(f"towards {where} (pixel units)", labelpad=2)
         _picture(self.pictures[0], image, f"forget image\n{caption}")
 
+    @on_paper
     def show_radius(self, view: SliceView, epsilon: float, overall: Mapping[str, float]) -> None:
         """Draw the neighborhood's edge at another radius, with the mean damage inside it.
 
@@ -131,6 +134,7 @@ class SlicePanels:
             here = float(view.answers[model].over_unlearning[inside].mean())
             told.set_text(f"inside the dashes {here:.3f}\nall images, OU@ε {overall[model]:.3f}")
 
+    @on_paper
     def show_place(
         self, along: float, across: float, image: np.ndarray, answers: Mapping[str, str]
     ) -> None:
@@ -159,7 +163,7 @@ class SlicePanels:
     def _put(self, row: int, column: int, values: np.ndarray, extent: Any) -> None:
         if self.images[row][column] is None:
             ax = self.grid[row, column]
-            options = {"cmap": DAMAGE_MAP, "vmin": 0.0, "vmax": LN_2} if row else {}
+            options = {"cmap": inks().damage_map, "vmin": 0.0, "vmax": LN_2} if row else {}
             self.images[row][column] = ax.imshow(values, origin="lower", extent=extent, **options)
             ticks = [round(0.7 * t * extent[1], 2) for t in (-1, 0, 1)]
             ax.set(xlim=extent[:2], ylim=extent[2:], xticks=ticks, yticks=ticks)

@@ -19,7 +19,7 @@ from spotter_core.plots.regions import (
     land_color,
     region_grid,
 )
-from spotter_core.plots.style import FORGET_COLORS, look
+from spotter_core.plots.style import figure_size, fitted, inks, look, sized, width_of
 
 SHORT = 6
 """Letters of a class name that stands on one line with its probability."""
@@ -50,20 +50,20 @@ def plot_slices(
     Raises:
         ValueError: If a yardstick is missing.
     """
-    grid = region_grid(view, axes, size=(2.15 * len(view.answers) + 1.0, 5.3))
+    grid = region_grid(view, axes)
     highest = int(max(a.predicted.max() for a in view.answers.values()))
     names = class_names or [str(c) for c in range(highest + 1)]
     for model, above, below in zip(view.answers, *grid, strict=True):
         draw_regions(above, view, model, names)
         image = draw_damage(below, view, model, measure)
         for ax in (above, below):
-            ax.plot([0], [0], "o", color=FORGET_COLORS[0], markeredgecolor="white", zorder=7)
+            ax.plot([0], [0], "o", color=inks().forget[0], markeredgecolor=inks().paper, zorder=7)
     for row, what in zip(grid, WHATS, strict=True):
-        row[0].set_ylabel(f"{what}\n\nsecond direction (pixel units)")
+        row[0].set_ylabel(fitted(what, width_of(row[0]), 9.5))
     where = "the boundary" if view.target is None else f"class {names[view.target]}"
-    for ax in grid[1]:
-        ax.set_xlabel(f"towards {where}\n(pixel units)")
-    finish(grid, view, image, measure, [dot("forget sample", FORGET_COLORS[0], 5)])
+    directions = f"across: towards {where} · up: a second direction (both in pixel units)"
+    marks = [dot("forget sample", inks().forget[0], 5)]
+    finish(grid, view, image, measure, marks, directions)
     return grid
 
 
@@ -72,7 +72,7 @@ def plot_strips(
     answers: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
     positions: Sequence[float],
-    position_label: str = "largest pixel\nchange",
+    position_label: str = "largest pixel\nchange (0 to 1)",
     forget_classes: Sequence[int],
     class_names: Sequence[str] | None = None,
     axes: Axeses | None = None,
@@ -105,7 +105,7 @@ def plot_strips(
     if axes is None:
         width = max(0.85, 0.2 + 0.075 * longest + 0.25 * (longest <= SHORT))
         ratios = [3.2] + [1.0 if longest <= SHORT else 1.35] * len(answers)
-        size = (width * len(images) + 1.6, 0.3 * sum(ratios) + 0.4)
+        size = figure_size(width * len(images) + 1.6, 0.3 * sum(ratios) + 0.4)
         _, axes = plt.subplots(
             1 + len(answers),
             len(images),
@@ -120,7 +120,7 @@ def plot_strips(
         ax.spines[:].set_visible(False)
     for ax, image, position in zip(grid[0], images, positions, strict=True):
         ax.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
-        ax.set_title(f"{position:g}", fontsize=9, loc="center")
+        ax.set_title(f"{position:g}", fontsize=sized(9), loc="center")
     for row, (model, (predicted, probability)) in zip(grid[1:], answers.items(), strict=True):
         for ax, c, p in zip(row, predicted, probability, strict=True):
             said = f"{given[c]}{'  ' if longest <= SHORT else chr(10)}{p:.2f}"
@@ -142,5 +142,5 @@ def draw_answer(ax: Axes, said: str, probability: float, color: str, forgotten: 
         "fontweight": weight,
         "linespacing": 1.0,
     }
-    ax.text(0.5, 0.5, said, fontsize=7.5 if "\n" in said else 8.5, **middle)
+    ax.text(0.5, 0.5, said, fontsize=sized(7.5 if "\n" in said else 8.5), **middle)
     ax.grid(visible=False)

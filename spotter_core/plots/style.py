@@ -1,65 +1,103 @@
-"""How every picture of the study looks: one colour, marker and label for each method; saving.
+"""How every picture of the study looks: themes and contexts, a look for each method.
 
 Layer 9. A base method has a colour and a marker of its own. Every two colours, Spotter's and the
 yardsticks' among them, are told apart by readers with any of the three kinds of color blindness
 (simulated after Machado et al., 2009; at least 20 apart in CIELAB), the markers are for the rest of
-us, too. ``spotter+`` a method keeps that method's colour and marker, filled with a tint of
-Spotter's own and dashed, so that a pair is seen as one. Methods that read retained samples are
-dotted. The two yardsticks are neutral: the original black and solid, the retrained oracle grey and
-dashed, in every picture.
+us, too. In the dark theme a method keeps its hue and gets lighter. ``spotter+`` a method keeps that
+method's colour and marker, filled with a tint of Spotter's own and dashed, so that a pair is seen
+as one. Methods that read retained samples are dotted. The two yardsticks are neutral: the original
+is the ink itself and solid, the retrained oracle grey and dashed, in every picture.
+
+All colours are in :mod:`~spotter_core.plots.inks`, all sizes in :mod:`~spotter_core.plots.sizes`.
 """
 
 import hashlib
-from pathlib import Path
-from typing import Any, NamedTuple
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
-from spotter_core.files import atomic_path
+from spotter_core.plots.inks import METHODS, RESERVE, THEMES, inks, legible, of_theme, outline
+from spotter_core.plots.saving import save_figure
+from spotter_core.plots.sizes import (
+    FONT,
+    SCALES,
+    area,
+    figure_size,
+    fitted,
+    scale,
+    screen_figure,
+    sized,
+    width_of,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+__all__ = [
+    "CONTROLS",
+    "LN_2",
+    "YARDSTICKS",
+    "Look",
+    "area",
+    "figure_size",
+    "fitted",
+    "inks",
+    "legible",
+    "look",
+    "on_paper",
+    "save_figure",
+    "scale",
+    "screen_figure",
+    "sized",
+    "use_style",
+    "width_of",
+]
 
 YARDSTICKS = ("original", "retrain")
 """Drawn in every picture: the model before, and the model that never saw the forget classes."""
 CONTROLS = (*YARDSTICKS, "untrained")
 """And, where attacks are measured, a network that was never trained at all."""
 LN_2 = 0.6931471805599453
-DPI = 160
-DAMAGE_MAP = "magma_r"
-"""Colour map of every divergence and loss: pale is unharmed, dark is damaged."""
-FORGET_COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
-"""Of forget classes wherever single samples are drawn."""
-QUIET = "#555555"
-"""Colour of bounds, notes and everything else that is no method."""
+VARIABLE = "SPOTTER_STYLE"
+"""The environment variable with the defaults: ``presentation``, ``dark``, both with a hyphen."""
 
-SPOTTED = "#FBD9BF"
-"""What fills the marker of a method that Spotter's terms are around."""
+Context = Literal["paper", "presentation"]
+Theme = Literal["light", "dark"]
+
 DOTS, DASHES = (0, (1, 1.2)), (0, (5, 1))
 
-# method: (colour, marker, label)
-_FORGET_ONLY: dict[str, tuple[str, Any, str]] = {
-    "neggrad": ("#4BC3D2", "v", "NegGrad"),
-    "random_label": ("#96C396", "^", "Random label"),
-    "boundary_shrink": ("#0000F0", "P", "Boundary Shrink"),
-    "boundary_expand": ("#5A0F69", "p", "Boundary Expand"),
-    "delete": ("#962DE1", "X", "DELETE"),
+# method: (marker, label)
+_FORGET_ONLY: dict[str, tuple[Any, str]] = {
+    "neggrad": ("v", "NegGrad"),
+    "random_label": ("^", "Random label"),
+    "boundary_shrink": ("P", "Boundary Shrink"),
+    "boundary_expand": ("p", "Boundary Expand"),
+    "delete": ("X", "DELETE"),
 }
-_WITH_RETAIN: dict[str, tuple[str, Any, str]] = {
-    "finetune": ("#3C78A5", "o", "Fine-tune"),
-    "neggrad_plus": ("#3C4B00", "<", "NegGrad+"),
-    "bad_teacher": ("#C3B45A", (4, 1, 0), "Bad Teacher"),
-    "scrub": ("#781E4B", "d", "SCRUB"),
-    "salun": ("#FFA50F", ">", "SalUn"),
-    "ssd": ("#A5694B", "h", "SSD"),
-    "l1_sparse": ("#4B0096", (6, 1, 0), "L1-sparse"),
-    "unsc": ("#E169FF", "s", "UNSC"),
+_WITH_RETAIN: dict[str, tuple[Any, str]] = {
+    "finetune": ("o", "Fine-tune"),
+    "neggrad_plus": ("<", "NegGrad+"),
+    "bad_teacher": ((4, 1, 0), "Bad Teacher"),
+    "scrub": ("d", "SCRUB"),
+    "salun": (">", "SalUn"),
+    "ssd": ("h", "SSD"),
+    "l1_sparse": ((6, 1, 0), "L1-sparse"),
+    "unsc": ("s", "UNSC"),
 }
-# The reserve for methods that this list has never heard of, chosen by their name.
-_RESERVE = ("#6A51A3", "#35978F", "#6B8E23", "#4682B4", "#8C6BB1", "#2E8B57", "#5F6CAF", "#41AB5D")
+_FIXED: dict[str, tuple[Any, str, str]] = {
+    "original": ("s", "Original", "-"),
+    "retrain": ("D", "Retrained oracle", "--"),
+    "spotter": ("*", "Spotter", "-"),
+    "untrained": ("8", "Untrained network", ":"),
+}
 _RESERVE_MARKERS = ("o", "v", "^", "P", "X", "<", ">", "p")
 
 
 class Look(NamedTuple):
-    """How a method is drawn, everywhere."""
+    """How a method is drawn, everywhere, in the theme in which it was asked for."""
 
     label: str
     color: str
@@ -70,7 +108,12 @@ class Look(NamedTuple):
     @property
     def face(self) -> str:
         """What fills the marker."""
-        return self.color if self.filled else SPOTTED
+        return self.color if self.filled else inks().spotted
+
+    @property
+    def edge(self) -> str:
+        """What surrounds the marker: the colour, darker where it would be too pale alone."""
+        return outline(self.color)
 
     def line(self) -> dict[str, Any]:
         """Return keyword arguments for ``Axes.plot``."""
@@ -80,8 +123,8 @@ class Look(NamedTuple):
             "marker": self.marker,
             "linestyle": self.dashes,
             "markerfacecolor": self.face,
-            "markeredgecolor": self.color,
-            "markersize": 8.5 if self.marker == "*" else 5.0,
+            "markeredgecolor": self.edge,
+            "markersize": sized(8.5 if self.marker == "*" else 5.0),
         }
 
     def dots(self) -> dict[str, Any]:
@@ -89,16 +132,8 @@ class Look(NamedTuple):
         return {
             "marker": self.marker,
             "facecolors": self.face,
-            "edgecolors": self.color,
+            "edgecolors": self.edge,
         }
-
-
-_FIXED = {
-    "original": Look("Original", "#000000", "s"),
-    "retrain": Look("Retrained oracle", "#7F7F7F", "D", dashes="--"),
-    "spotter": Look("Spotter", "#D55E00", "*"),
-    "untrained": Look("Untrained network", "#B5B5B5", "8", dashes=":"),
-}
 
 
 def look(method: str) -> Look:
@@ -108,67 +143,112 @@ def look(method: str) -> Look:
         method: ``original``, or a name in ``METHODS``.
     """
     if method in _FIXED:
-        return _FIXED[method]
+        marker, label, dashes = _FIXED[method]
+        return Look(label, of_theme(METHODS[method]), marker, dashes=dashes)
     around, plus, base = method.rpartition("+")
     known = _FORGET_ONLY | _WITH_RETAIN
     if base in known and around in ("", "spotter"):
-        color, marker, label = known[base]
+        (marker, label), color = known[base], of_theme(METHODS[base])
         if plus:
             return Look(f"Spotter + {label}", color, marker, filled=False, dashes=DASHES)
         return Look(label, color, marker, dashes=DOTS if base in _WITH_RETAIN else "-")
     number = hashlib.sha256(method.encode()).digest()[0]
     return Look(
         method.replace("_", " "),
-        _RESERVE[number % len(_RESERVE)],
-        _RESERVE_MARKERS[number // len(_RESERVE) % len(_RESERVE_MARKERS)],
+        of_theme(RESERVE[number % len(RESERVE)]),
+        _RESERVE_MARKERS[number // len(RESERVE) % len(_RESERVE_MARKERS)],
     )
 
 
-def use_style() -> None:
-    """Set fonts, grid, sizes and layout for the study's figures, on screen and in print."""
-    mpl.rcParams.update(
-        {
-            "figure.constrained_layout.use": True,
-            "figure.dpi": 110,
-            "savefig.dpi": DPI,
-            "savefig.facecolor": "white",
-            "pdf.fonttype": 42,
-            "font.size": 9.5,
-            "axes.titlesize": 10.5,
-            "axes.titlelocation": "left",
-            "axes.labelsize": 9.5,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.grid": True,
-            "grid.color": "#DDDDDD",
-            "grid.linewidth": 0.6,
-            "lines.linewidth": 1.6,
-            "lines.markersize": 5.0,
-            "lines.markeredgewidth": 1.2,
-            "legend.frameon": False,
-            "legend.fontsize": 8.5,
-            "image.interpolation": "nearest",
-        }
-    )
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write ``figure`` as PNG, whole or not at all; an equal figure gives equal bytes.
+def use_style(context: Context | None = None, theme: Theme | None = None) -> None:
+    """Set colours, fonts, sizes and layout for the study's figures, on screen and in print.
 
     Args:
-        figure: Or ``axes.figure`` of what a plot function returned.
-        path: Ends in ``.png``; folders are made.
-
-    Returns:
-        ``path``.
+        context: ``"paper"``, or ``"presentation"``, which the last row of a classroom can read.
+        theme: ``"light"`` or ``"dark"``. What is not given is taken from the environment variable
+            ``SPOTTER_STYLE``, such as ``presentation-dark``; else it is paper and light.
 
     Raises:
-        ValueError: If ``path`` does not end in ``.png``.
+        ValueError: If a word is unknown, here or in the variable; lists those that are known.
     """
-    path = Path(path)
-    if path.suffix != ".png":
-        raise ValueError(f"path must end in .png, got {path.name!r}")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    return path
+    wished = wishes(os.environ.get(VARIABLE, ""))
+    given = {"context": context, "theme": theme}
+    chosen = {**wished, **{kind: word for kind, word in given.items() if word is not None}}
+    for kind, known in (("context", SCALES), ("theme", THEMES)):
+        if chosen[kind] not in known:
+            raise ValueError(f"{kind} must be one of {', '.join(known)}, got {chosen[kind]!r}")
+    colors, factor = THEMES[chosen["theme"]], SCALES[chosen["context"]]
+    settings: dict[Any, Any] = {key: factor * value for key, value in LENGTHS.items()}
+    settings |= dict.fromkeys(INKED, colors.ink) | dict.fromkeys(PAPERED, colors.paper)
+    mpl.rcParams.update({**FLAGS, **settings, "grid.color": colors.grid})
+
+
+def on_paper(draw: Callable[P, R]) -> Callable[P, R]:
+    """Return ``draw`` with the sizes of paper, whatever the context; the theme stays."""
+
+    @wraps(draw)
+    def drawn(*given: P.args, **named: P.kwargs) -> R:
+        if scale() == 1.0:
+            return draw(*given, **named)
+        with mpl.rc_context(LENGTHS):  # type: ignore[arg-type]
+            return draw(*given, **named)
+
+    return drawn
+
+
+def wishes(words: str) -> dict[str, str]:
+    """Return context and theme as the environment variable wishes them.
+
+    >>> wishes("dark")
+    {'context': 'paper', 'theme': 'dark'}
+    """
+    chosen: dict[str, str] = {}
+    for word in filter(None, words.strip().lower().split("-")):
+        if word not in (*SCALES, *THEMES):
+            known = f"{', '.join(SCALES)}, {', '.join(THEMES)}"
+            raise ValueError(f"{VARIABLE} knows {known}, joined by a hyphen; got {words!r}")
+        kind = "context" if word in SCALES else "theme"
+        if kind in chosen:
+            raise ValueError(f"{VARIABLE} names the {kind} twice, once is enough; got {words!r}")
+        chosen[kind] = word
+    return {"context": "paper", "theme": "light", **chosen}
+
+
+FLAGS: dict[Any, Any] = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "savefig.facecolor": "auto",  # that of the figure
+    "pdf.fonttype": 42,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+LENGTHS = {
+    "font.size": FONT,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.labelpad": 4.0,
+    "axes.titlepad": 6.0,
+    "axes.linewidth": 0.8,
+    "figure.constrained_layout.h_pad": 3 / 72,
+    "figure.constrained_layout.w_pad": 3 / 72,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "lines.markeredgewidth": 1.2,
+    "patch.linewidth": 1.0,
+    "xtick.major.pad": 3.5,
+    "xtick.major.size": 3.5,
+    "xtick.major.width": 0.8,
+    "ytick.major.pad": 3.5,
+    "ytick.major.size": 3.5,
+    "ytick.major.width": 0.8,
+}
+"""On paper; those that the study does not choose are Matplotlib's own, so that they grow, too."""
+INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+PAPERED = ("figure.facecolor", "axes.facecolor", "figure.edgecolor")

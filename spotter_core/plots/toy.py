@@ -16,7 +16,7 @@ from spotter_core.plots.regions import (
     finish,
     region_grid,
 )
-from spotter_core.plots.style import FORGET_COLORS, QUIET
+from spotter_core.plots.style import area, fitted, inks, width_of
 
 if TYPE_CHECKING:
     from spotter_core.slices import SliceView
@@ -51,17 +51,17 @@ def plot_toy(
     Raises:
         ValueError: If a yardstick is missing.
     """
-    grid = region_grid(view, axes, size=(2.3 * len(view.answers) + 0.6, 5.2))
+    grid = region_grid(view, axes)
     forgotten = np.isin(labels, view.forget_classes)
     for model, above, below in zip(view.answers, *grid, strict=True):
         draw_regions(above, view, model, class_names, CENTRE)
-        above.scatter(*points[~forgotten].T, s=3, color=QUIET, alpha=0.5, linewidths=0)
-        above.scatter(*points[forgotten].T, s=9, color=FORGET_COLORS[0], linewidths=0)
+        above.scatter(*points[~forgotten].T, s=area(3), color=inks().quiet, alpha=0.5, linewidths=0)
+        above.scatter(*points[forgotten].T, s=area(9), color=inks().forget[0], linewidths=0)
         image = draw_damage(below, view, model, measure, CENTRE)
-        below.set_xlabel("first pixel")
     for row, what in zip(grid, WHATS, strict=True):
-        row[0].set_ylabel(f"{what}\n\nsecond pixel")
-        row[0].set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-    marks = [dot("forget point", FORGET_COLORS[0], 4), dot("retained point", QUIET, 3)]
-    finish(grid, view, image, measure, marks)
+        row[0].set_ylabel(fitted(what, width_of(row[0]), 9.5))
+        row[0].set(xticks=[0, 1], yticks=[0, 1])
+    marks = [dot("forget point", inks().forget[0], 4), dot("retained point", inks().quiet, 3)]
+    directions = "across: first pixel · up: second pixel (both from 0 to 1)"
+    finish(grid, view, image, measure, marks, directions)
     return grid
