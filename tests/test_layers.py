@@ -57,7 +57,7 @@ LAYERS = [
     ["study"],
     ["measurements", "trajectory", "tuning", "claims", "given"],
     ["plots", "audit_request", "search"],
-    ["auditing", "notebooks", "explorers", "report"],
+    ["auditing", "notebooks", "explorers", "exercises", "report"],
     ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
@@ -99,6 +99,13 @@ INSIDE = {
         ],
         ["battery"],
         ["layer_sweep", "training_attacks"],
+    ],
+    "exercises": [
+        ["verdicts", "versions"],
+        ["answers", "sheet"],
+        ["by_hand", "by_prototype", "near_points", "strongest"],
+        ["prototypes"],
+        ["dispersion", "over_unlearning", "relearning"],
     ],
     "plots": [
         ["style"],
