@@ -103,8 +103,8 @@ INSIDE = {
     "exercises": [
         ["verdicts", "versions"],
         ["answers", "sheet"],
-        ["by_hand", "by_prototype", "near_points", "strongest"],
-        ["prototypes"],
+        ["by_hand", "by_prototype", "strongest"],
+        ["near_points", "prototypes"],
         ["dispersion", "over_unlearning", "relearning"],
     ],
     "plots": [

@@ -44,10 +44,10 @@ def as_tensor(answer: Any) -> Tensor:
         raise Unreadable(f"A number is expected, and {answer} is a truth value.")
     if isinstance(answer, str):
         raise Unreadable(f"A number is expected, and {answer!r} is text: leave out the quotes.")
+    if isinstance(answer, Tensor):
+        return answer.detach().cpu().double()
     try:
-        return torch.as_tensor(np.asarray(answer, dtype=np.float64))
-    except RuntimeError:
-        return answer.detach().cpu().double()  # type: ignore[no-any-return]
+        return torch.from_numpy(np.array(answer, dtype=np.float64))
     except (TypeError, ValueError):
         raise Unreadable(f"Numbers are expected, but this is a {type(answer).__name__}.") from None
 
@@ -62,7 +62,7 @@ def read(answer: Any, shape: tuple[int, ...]) -> Tensor:
     if not shape and given.numel() == 1:
         return given.reshape(())
     if tuple(given.shape) != shape:
-        wanted = f"{shape[0]} numbers, a tensor of shape {shape}," if shape else "one number"
+        wanted = f"{shape[0]} numbers, a tensor of shape {shape}" if shape else "one number"
         raise Unreadable(f"Expected {wanted}, got a tensor of shape {tuple(given.shape)}.")
     return given
 

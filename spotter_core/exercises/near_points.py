@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from spotter_core.divergence import masked_log_softmax
+from spotter_core.exercises.by_hand import divergence_slips, masked_slips
 from spotter_core.exercises.sheet import MODELS
 from spotter_core.measurements import OU_PARTS
 from spotter_core.metrics import mass_floor
@@ -58,14 +59,27 @@ class NearPoints:
 
     @cached_property
     def point(self) -> int:
-        """The point to be computed by hand: the harmed model's OU there is the median one."""
-        order = self.each[HARMED]["over_unlearning"].argsort()
-        return int(order[len(order) // 2])
+        """The point to be computed by hand: where the usual slips are easiest to tell apart."""
+        gaps = [self._gap(i) for i in range(len(self.near.labels))]
+        return gaps.index(max(gaps))
+
+    def _gap(self, i: int) -> float:
+        """Return how far the nearest slip is from what is right, at one point."""
+        (own,), before, after = self.cell.forget, *self.pair_at(i)
+        masked = masked_log_softmax(before[None].double(), [own]).exp()[0]
+        ou = self.each[HARMED]["over_unlearning"][i].item()
+        gaps = [float((s.value - masked).abs().max()) for s in masked_slips(before, own)]
+        slips = divergence_slips(before, after, own, self.ou(HARMED))
+        return min(gaps + [abs(float(s.value) - ou) for s in slips])
+
+    def pair_at(self, i: int) -> tuple[Tensor, Tensor]:
+        """Return logits of the original and of the harmed model at a point, ``(C,)`` each."""
+        return self.near.logits[i].cpu(), self.logits[HARMED][i].cpu()
 
     @cached_property
     def pair(self) -> tuple[Tensor, Tensor]:
-        """Logits of the original and of the harmed model at that point, ``(C,)`` each."""
-        return self.near.logits[self.point].cpu(), self.logits[HARMED][self.point].cpu()
+        """What is given of that point."""
+        return self.pair_at(self.point)
 
     @cached_property
     def bill(self) -> pd.DataFrame:
