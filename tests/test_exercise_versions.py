@@ -115,3 +115,13 @@ def test_an_exercise_says_how_long_it_takes_has_folded_hints_and_short_code(sour
     assert everything.count("</details>") >= 3
     code = [text for kind, text in cells_of(source) if kind == "code"]
     assert max(text.count("\n") for text in code) < 15
+
+
+def test_the_teachers_guide_names_figures_and_links_that_are_there():
+    guide = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
+    figures = re.findall(r"`(\w+\.png)`", guide)
+    assert len(figures) >= 8
+    assert [f for f in figures if not (ROOT / "figures" / "digits" / f).is_file()] == []
+    links = re.findall(r"\]\(([^)#:]+)\)", guide)
+    assert links
+    assert [link for link in links if not (ROOT / "notebooks" / link).exists()] == []

@@ -94,7 +94,7 @@ def test_a_slip_of_another_shape_or_without_a_value_matches_nothing():
 def test_a_choice_is_right_or_gets_its_own_reason():
     reasons = {"a": "because", "b": "since"}
     assert choose("q", "a", reasons, "a", todo="") == Verdict("q", "right", "because")
-    assert choose("q", " b ", reasons, "a", todo="") == Verdict("q", "other", "since")
+    assert choose("q", " B ", reasons, "a", todo="") == Verdict("q", "other", "since")
     assert choose("q", None, reasons, "a", todo="do it").kind == "open"
     for odd in ("c", 1, ["a"], True):
         told = choose("q", odd, reasons, "a", todo="")
@@ -135,6 +135,7 @@ def test_a_predicted_choice_tells_what_was_measured():
     assert said(1) == said(1.0) == Verdict("q", "compared", "one")
     assert said("more") == Verdict("q", "compared", "more")
     assert said(None).kind == "open"
+    assert said("3").why.endswith("but got '3'. Leave out the quotes.")
     for odd in (2, "three", True, [1], torch.ones(2)):
         assert said(odd).kind == "unreadable", odd
 

@@ -88,8 +88,8 @@ def folder(path):
 # --- missed, on the real models -------------------------------------------------------------------
 
 
-@pytest.fixture
-def said(study, capsys):
+@pytest.fixture(scope="module")
+def said(study):
     """``said("E1", "mass", answer)`` is the verdict on one answer."""
     sheets = {name: sheet(study, CELL) for name, sheet in SHEETS.items()}
 

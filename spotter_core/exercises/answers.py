@@ -113,9 +113,8 @@ def judge(
         if equal(given, slip.value, close):
             return Verdict(question, "other", slip.why)
     if equal(given, -true, close):
-        return Verdict(
-            question, "other", "The size is right, the sign is not: which is less which?"
-        )
+        why = "The size is right, the sign is not: what was to be subtracted from what?"
+        return Verdict(question, "other", why)
     if equal(given, 100 * true, 100 * close):
         why = "This is the right number in percent; asked for is the fraction, between 0 and 1."
         return Verdict(question, "other", why)
@@ -136,7 +135,7 @@ def choose(
     """
     if answer is None:
         return Verdict(question, "open", todo)
-    name = answer.strip() if isinstance(answer, str) else answer
+    name = answer.strip().lower() if isinstance(answer, str) else answer
     if not isinstance(name, str) or name not in reasons:
         return Verdict(question, "unreadable", f"{one_of(list(reasons))}, but got {answer!r}.")
     return Verdict(question, "right" if name == truth else "other", reasons[name])
@@ -209,5 +208,8 @@ def predict_choice(
     except TypeError:  # a list can't be looked up
         known = False
     if not known:
-        return Verdict(question, "unreadable", f"Expected one of {listed}, but got {answer!r}.")
+        quoted = isinstance(name, str) and name in map(str, reasons)
+        hint = " Leave out the quotes." if quoted else ""
+        told = f"Expected one of {listed}, but got {answer!r}.{hint}"
+        return Verdict(question, "unreadable", told)
     return Verdict(question, "met" if name in near else "compared", reasons[name])

@@ -55,7 +55,7 @@ MASS = {
     "rest": "This is everything but the class: the mass is what the class itself still gets.",
     "logit": "This is the class's logit: take the softmax first.",
     "none": "This would be 0 only if the class were cut out. The unlearned network's softmax is "
-    "not masked; if you rounded, give four digits.",
+    "not masked; if you rounded, give three digits.",
 }
 
 

@@ -102,8 +102,9 @@ class Dispersion(Sheet):
             )
             if guess < row.max() - 0.15:
                 told += (
-                    " A mean needs images that point one way. Scattered images can still lie apart "
-                    "from all other classes, and whoever does not ask for their mean finds them."
+                    " The published row must outscore the nine trained rows of this head, which "
+                    "scattering makes hard. But the scattered images still lie apart from the "
+                    "other classes, and whoever compares them with those finds them."
                 )
             return told + " Safe against one attack is a statement about that attack."
 

@@ -62,11 +62,12 @@ class OverUnlearning(Sheet):
                     f"to us: the network's likeness counts, not ours; {most} of the damage."
                 )
             else:
-                line = bill.loc[c]
+                line, count = bill.loc[c], len(self.points.near.labels)
+                rest = "the most of all" if c == top else most
                 why = (
-                    f"{c} has {line['points']:.0f} of {len(self.points.near.labels)} points and "
-                    f"{line['share']:.0%} of the damage; {most}. Land with many near points pays "
-                    "most, since the training moved exactly these images."
+                    f"{c} has {line['points']:.0f} of {count} points and {line['share']:.0%} of "
+                    f"the damage, {rest}. Land with many near points pays most, since images near "
+                    "these points are what the training moved."
                 )
             reasons[c] = why
         near = [int(c) for c in bill.index[bill["share"] >= bill["share"].max() / 2]]
@@ -152,7 +153,7 @@ class OverUnlearning(Sheet):
             answer,
             truth,
             slips=divergence_slips(before, after, self.cell.forget[0], self.points.ou(HARMED)),
-            nan="0 · log 0 counts as 0 in a divergence, but a computer makes NaN of it: use "
+            nan="0 · ln 0 counts as 0 in a divergence, but a computer makes NaN of it: use "
             "torch.xlogy(p, p / m), which knows, or leave out the class where p is 0.",
             todo="Set my_ou to one number computed from my_masked and z_after.",
             right="The library has the same number. OU@ε is the mean of this over all points.",
@@ -171,7 +172,6 @@ class OverUnlearning(Sheet):
             todo="Set my_mass to the probability of the forgotten class in the softmax of z_after.",
             right="If this were all that is wrong, OU here would be "
             f"{mass_floor(torch.tensor(truth)):.4f}; the rest is damage to the other classes.",
-            close=2e-4,
         )
         self.settle("mass", verdict)
 
@@ -203,8 +203,8 @@ class OverUnlearning(Sheet):
             "the oracle's means close to the original, and does not mean better forgotten.",
             "c": f"It is as good a classifier as the original: {kept['retrain']:.1%} of the other "
             f"classes' test images, the original {kept['original']:.1%}.",
-            "d": f"With half the radius its OU is {self.points.at_half_radius():.3f}: it does not "
-            "vanish closer to the images.",
+            "d": f"With half the radius its OU is {self.points.at_half_radius():.3f}, with the "
+            f"whole one {self.points.ou('retrain'):.3f}: it does not vanish closer to the images.",
         }
         todo = "Set my_why to 'a', 'b', 'c' or 'd'."
         self.settle("why", choose("why the oracle is not at 0", answer, reasons, "b", todo=todo))

@@ -41,6 +41,8 @@ class Relearning(Sheet):
 
     def shots(self, answer: Any) -> None:
         """How many images bring half of the class back from DELETE?"""
+        if isinstance(answer, int) and answer > max(self.study.profile.shots):
+            answer = "more"
         grid, enough = self.study.profile.shots, self.attack.enough(VICTIM)
         measured = ", ".join(f"{k}: {self.attack.best(VICTIM, k)[0]:.0%}" for k in grid)
         reasons: dict[Any, str] = {}
@@ -117,8 +119,9 @@ class Relearning(Sheet):
             told += f", and {other:.0%} from {VICTIM}, scaled as well."
             if guess < long - 0.1:
                 told += (
-                    " A unit row can lose by its length alone: its logits are small beside those "
-                    "of rows twice as long. The published number counted that as forgetting."
+                    " A unit row can lose by its length alone: the others are "
+                    f"{self.attack.row_length('spotter'):.1f} times as long, and so are their "
+                    "logits. The published number counts that as forgetting."
                 )
             elif guess > long + 0.1:
                 told += (
@@ -220,7 +223,8 @@ class Relearning(Sheet):
         kept = (score.argmax(dim=1) == labels).double().mean().item()
         seen = self.study.made(self.cell, "retrain").record["reads"]
         reasons = {
-            "a": f"It was trained without the class. Images that its training read: {seen}.",
+            "a": f"It was trained without the class: its training read {seen['retain']} times an "
+            f"image of another class, and {seen['forget']} times one of this.",
             "b": "So it is: features that tell the other classes apart send look-alikes to like "
             "places, and their mean names them. Unlearning can't be blamed for what any network "
             "gives, so PRA is read as an excess over the oracle's.",
