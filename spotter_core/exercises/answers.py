@@ -109,16 +109,19 @@ def judge(
         return Verdict(question, "other", f"There is a NaN (not a number) in it. {nan}")
     if equal(given, true, close):
         return Verdict(question, "right", right)
+    return Verdict(question, "other", reason(given, true, slips, close) or otherwise)
+
+
+def reason(given: Tensor, true: Tensor, slips: Sequence[Slip], close: float) -> str | None:
+    """Return why a value is not the true one: of the first slip that gives it, if any does."""
     for slip in slips:
         if equal(given, slip.value, close):
-            return Verdict(question, "other", slip.why)
+            return slip.why
     if equal(given, -true, close):
-        why = "The size is right, the sign is not: what was to be subtracted from what?"
-        return Verdict(question, "other", why)
+        return "The size is right, the sign is not: what was to be subtracted from what?"
     if equal(given, 100 * true, 100 * close):
-        why = "This is the right number in percent; asked for is the fraction, between 0 and 1."
-        return Verdict(question, "other", why)
-    return Verdict(question, "other", otherwise)
+        return "This is the right number in percent; asked for is the fraction, between 0 and 1."
+    return None
 
 
 def choose(
