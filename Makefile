@@ -19,7 +19,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study test tune bench lab lint pins clean distclean
+.PHONY: help study test tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -66,9 +66,11 @@ study: $(READY) ## run the whole study; PROFILE=digits (default) or another file
 # One call, so that one last line tells about everything. The notebooks come first because they take
 # longest; a worker keeps to one thread, or two of them would fight for two cores. nbmake limits a
 # notebook by the cell; the 300 s a test of pyproject.toml would cut a long one short, hence 900.
+# The exercises are left to tests/test_exercises_run.py, which needs no kernel for each of them.
 test: $(READY) ## run the unit tests, the examples in docstrings and all notebooks
 	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist worksteal --timeout 900 \
-	    --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 notebooks spotter_core tests $(ARGS)
+	    --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
+	    --ignore=notebooks/exercises notebooks spotter_core tests $(ARGS)
 
 tune: $(READY) ## choose the settings of a profile's methods anew, on validation images
 	@python -m spotter_core.tuning $(PROFILE)
@@ -79,12 +81,16 @@ bench: $(READY) ## measure how long the parts take
 lab: $(READY) ## open JupyterLab on this machine only, with a token
 	jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(ARGS)
 
+exercises: $(READY) ## make the students' and the teacher's exercises of notebooks/exercises/source/
+	@python -m spotter_core.exercises.versions
+
 # --keep-id: without it nbstripout renumbers the cells, and a clean notebook counts as dirty.
 lint: $(READY) ## check style, formatting, types, and that notebooks hold no outputs
 	ruff check
 	ruff format --check
 	mypy --strict spotter_core
-	nbstripout --verify --keep-id --extra-keys "$(EXTRA)" notebooks/*.ipynb
+	nbstripout --verify --keep-id --extra-keys "$(EXTRA)" \
+	    notebooks/*.ipynb notebooks/exercises/*.ipynb notebooks/exercises/*/*.ipynb
 
 # Pins that still fit stay as they are: ARGS=--upgrade moves them all. No file of ours names the
 # host of a package registry, which rules out uv.lock and every --emit option.

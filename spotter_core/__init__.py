@@ -31,8 +31,9 @@ The layers, bottom to top; a file imports only from layers below its own:
    that are given.
 9. ``plots`` ``prepare`` ``audit_request`` ``search`` -- pictures drawn from numbers; one cell made
    for them; what is to be audited; the search for a better objective.
-10. ``auditing`` ``notebooks`` ``explorers`` ``report`` -- somebody's model measured; how a notebook
-    starts, and what it leaves; pictures to be moved by hand; an audit to be read.
+10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
+    how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
+    checked; an audit to be read.
 11. ``audit`` -- the command.
 
 Importing this package imports nothing else.

@@ -57,7 +57,7 @@ LAYERS = [
     ["study"],
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
     ["plots", "prepare", "audit_request", "search"],
-    ["auditing", "notebooks", "explorers", "report"],
+    ["auditing", "notebooks", "explorers", "exercises", "report"],
     ["audit"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
@@ -99,6 +99,13 @@ INSIDE = {
         ],
         ["battery"],
         ["layer_sweep", "training_attacks"],
+    ],
+    "exercises": [
+        ["verdicts", "versions"],
+        ["answers", "sheet"],
+        ["by_hand", "by_prototype", "strongest"],
+        ["near_points", "prototypes"],
+        ["dispersion", "over_unlearning", "relearning"],
     ],
     "plots": [
         ["inks", "saving", "sizes"],
