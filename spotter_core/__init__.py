@@ -32,7 +32,7 @@ The layers, bottom to top; a file imports only from layers below its own:
    search for a better objective.
 10. ``auditing`` ``notebooks`` ``explorers`` ``report`` -- somebody's model measured; how a notebook
     starts, and what it leaves; pictures to be moved by hand; an audit to be read.
-11. ``audit`` -- the command.
+11. ``audit`` ``website`` -- the commands.
 
 Importing this package imports nothing else.
 """

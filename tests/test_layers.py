@@ -58,7 +58,7 @@ LAYERS = [
     ["measurements", "trajectory", "tuning", "claims", "given"],
     ["plots", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "report"],
-    ["audit"],
+    ["audit", "website"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -116,6 +116,17 @@ INSIDE = {
         ],
         ["audit"],
     ],
+    "website": [
+        ["checking", "executed", "formulas", "privacy", "rewriting"],
+        ["addresses", "captions", "contents"],
+        ["prose"],
+        ["outputs"],
+        ["pages"],
+        ["gallery"],
+        ["frame"],
+        ["build"],
+        ["__main__"],
+    ],
 }
 LIGHT = [
     "files",
@@ -137,6 +148,7 @@ LIGHT = [
     "result_files",
     "leaderboard",
     "sentences",
+    "website.build",
 ]
 
 
