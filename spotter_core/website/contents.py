@@ -50,9 +50,13 @@ def read_contents(root: Path, profile: str) -> Contents:
         return read_notebook(root, name, executed, planned=stem in planned)
 
     own = sorted(folder.glob("*.ipynb"))
-    deeper = [p for p in sorted(folder.rglob("*.ipynb")) if p not in own]
-    deeper = [p for p in deeper if not any(part.startswith(".") for part in p.parts)]
-    guides = [*sorted(folder.rglob("*.md")), *sorted(root.glob("*.md"))]
+    # one level down: what lies deeper, such as solutions, is not handed out
+    deeper = [p for p in sorted(folder.glob("*/*.ipynb")) if p.parent.name[0] != "."]
+    guides = [
+        *sorted(folder.glob("*.md")),
+        *sorted(folder.glob("*/*.md")),
+        *sorted(root.glob("*.md")),
+    ]
     shown = [d.name for d in sorted((root / "figures").glob("*")) if any(d.glob("*.png"))]
     return Contents(
         profile=profile,

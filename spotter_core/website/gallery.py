@@ -15,6 +15,9 @@ from spotter_core.website.contents import Contents
 from spotter_core.website.executed import Notebook
 from spotter_core.website.pages import Page
 
+DRAWN = (".png", ".gif")
+SHOWN = (*DRAWN, ".pdf", ".json", ".md")
+KINDS = {".json": "rows", ".md": "table", ".pdf": "to be printed"}
 WIDTH = 720
 """Of a small picture; twice what a column shows."""
 
@@ -42,7 +45,7 @@ def gallery_page(name: str, contents: Contents, addresses: Addresses) -> Page:
         if notebook:
             group["href"] = relative(addresses.of(notebook.path), page.address)
         order = list(captions)  # as the notebook draws them
-        drawn = [file for file in files if file.suffix == ".png"]
+        drawn = [file for file in files if file.suffix in DRAWN]
         drawn.sort(key=lambda f: order.index(f.name) if f.name in order else len(order))
         group["pictures"] = [
             picture(file, folder, page, captions, words, notebook, addresses) for file in drawn
@@ -51,11 +54,11 @@ def gallery_page(name: str, contents: Contents, addresses: Addresses) -> Page:
             {
                 "name": file.name,
                 "href": relative(addresses.of(f"{folder}/{file.name}"), page.address),
-                "size": size(file),
+                "about": f"{KINDS[file.suffix]}, {size(file)}",
                 "rows": file.suffix == ".json",
             }
             for file in files
-            if file.suffix != ".png"
+            if file.suffix not in DRAWN
         ]
         groups.append(group)
     page.headings = [(2, g["anchor"], g["title"].partition(": ")[0]) for g in groups]
@@ -77,14 +80,15 @@ def picture(
     caption, cell = captions.get(file.name, ("", ""))
     label = file.stem.partition("_")[2].replace("_", " ").capitalize()
     caption = caption or f"{label}."
-    small = f"{folder}/small/{file.name}"
+    small = f"{folder}/small/{file.name}.png"  # of a film its end, so that nothing moves unasked
+    film = " A film: open it." if file.suffix == ".gif" else ""
     page.files[small] = smaller(file.read_bytes())
     read = addresses.of(notebook.path) if notebook else ""
     return {
         "label": label,
         "href": relative(addresses.of(path), page.address),
         "small": relative(small, page.address),
-        "caption": caption,
+        "caption": caption + film,
         "alt": words.get(path, f"{label}: {caption}"),
         "read": relative(read, page.address) + (f"#cell-{cell}" if cell else "") if read else "",
     }
@@ -92,7 +96,9 @@ def picture(
 
 def smaller(data: bytes, width: int = WIDTH) -> bytes:
     """Return a picture as a PNG of at most that width."""
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    film = Image.open(io.BytesIO(data))
+    film.seek(getattr(film, "n_frames", 1) - 1)
+    image = film.convert("RGB")
     image.thumbnail((width, 4 * width), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -107,8 +113,7 @@ def prefix(stem: str) -> str:
 def files_of(folder: Path, stem: str, contents: Contents) -> list[Path]:
     """Return a notebook's pictures, tables and rows; for no number those that have none."""
     known = {prefix(notebook.stem) for notebook in contents.notebooks}
-    kinds = (".png", ".json", ".md")
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in kinds]
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in SHOWN]
     if stem:
         return [file for file in files if prefix(file.stem) == stem]
     return [file for file in files if prefix(file.stem) not in known]

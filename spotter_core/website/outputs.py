@@ -12,7 +12,7 @@ from PIL import Image
 from spotter_core.website.privacy import scrub
 from spotter_core.website.prose import Prose
 
-PICTURES = {"image/png": ".png", "image/jpeg": ".jpg"}
+PICTURES = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif"}
 LIVE = "application/vnd.jupyter.widget-view+json"
 MOVED = '<p class="note">Here is something to be moved by hand, in JupyterLab.</p>'
 Keep = Callable[[str, bytes], str]
