@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -14,6 +15,8 @@ from spotter_core.website.prose import Prose
 
 PICTURES = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif"}
 LIVE = "application/vnd.jupyter.widget-view+json"
+WORDS = re.compile(r"<td>(?=[^<]*[^\W\d_]{4})([^<]*)")
+"""A cell of a table with a word in it, which wants to begin at the left."""
 MOVED = '<p class="note">Here is something to be moved by hand, in JupyterLab.</p>'
 Keep = Callable[[str, bytes], str]
 """Gets the end of a file's name and its bytes, returns the address to load it from."""
@@ -69,7 +72,10 @@ def output_of(output: Mapping[str, Any], prose: Prose, *, keep: Keep, alt: str) 
     if LIVE in data:
         return MOVED
     if "text/html" in data:
-        html = prose.settled(without_loading(scrub(data["text/html"])), alt=alt)
+        html = WORDS.sub(
+            r'<td class="words">\1',
+            prose.settled(without_loading(scrub(data["text/html"])), alt=alt),
+        )
         return f'<div class="result">{html}</div>'
     if "text/markdown" in data:
         return f'<div class="result">{prose.render(scrub(data["text/markdown"]))}</div>'
