@@ -292,7 +292,9 @@ def test_every_text_of_this_repository_can_be_shown():
     for path in [*ROOT.glob("*.md"), *ROOT.glob("notebooks/**/*.md")]:
         name = path.relative_to(ROOT).as_posix()
         Prose(addresses, name, addresses.of(name)).render(path.read_text(encoding="utf-8"))
-    for path in ROOT.glob("notebooks/**/*.ipynb"):
+    for path in ROOT.glob("notebooks/**/[!.]*.ipynb"):
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            continue  # JupyterLab's own copies
         name = path.relative_to(ROOT).as_posix()
         prose = Prose(addresses, name, addresses.of(name))
         for each in read_cells(path):

@@ -1,8 +1,9 @@
 """The pictures of a profile with what they show, and the rows and tables behind them."""
 
 import io
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,54 +34,62 @@ def gallery_page(name: str, contents: Contents, addresses: Addresses) -> Page:
     folder = f"figures/{name}"
     title = f"Figures: {label_of(addresses.root, name)}"
     page = Page(addresses.of(folder), title, "gallery.html.j2")
-    words = picture_words(addresses.root)
-    groups = []
-    for notebook, stem in [*((n, prefix(n.stem)) for n in contents.notebooks), (None, "")]:
-        files = files_of(addresses.root / folder, stem, contents)
-        if not files:
-            continue
-        captions = captions_of(notebook.cells).by_file if notebook else {}
-        group: dict[str, Any] = {"title": notebook.title if notebook else "Further results"}
-        group |= {"anchor": f"of-{stem or 'further'}", "href": ""}
-        if notebook:
-            group["href"] = relative(addresses.of(notebook.path), page.address)
-        order = list(captions)  # as the notebook draws them
-        drawn = [file for file in files if file.suffix in DRAWN]
-        drawn.sort(key=lambda f: order.index(f.name) if f.name in order else len(order))
-        group["pictures"] = [
-            picture(file, folder, page, captions, words, notebook, addresses) for file in drawn
-        ]
-        group["files"] = [
-            {
-                "name": file.name,
-                "href": relative(addresses.of(f"{folder}/{file.name}"), page.address),
-                "about": f"{KINDS[file.suffix]}, {size(file)}",
-                "rows": file.suffix == ".json",
-            }
-            for file in files
-            if file.suffix not in DRAWN
-        ]
-        groups.append(group)
+    parts = [*((n, prefix(n.stem)) for n in contents.notebooks), (None, "")]
+    groups = [
+        group_of(files_of(addresses.root / folder, stem, contents), notebook, page, addresses)
+        for notebook, stem in parts
+    ]
+    groups = [group for group in groups if group["pictures"] or group["files"]]
     page.headings = [(2, g["anchor"], g["title"].partition(": ")[0]) for g in groups]
     page.values = {"groups": groups, "name": name, "own": name == contents.profile}
     return page
 
 
+def group_of(
+    files: Sequence[Path], notebook: Notebook | None, page: Page, addresses: Addresses
+) -> dict[str, Any]:
+    """Return a notebook's pictures and files for the template, as the notebook draws them."""
+    captions = captions_of(notebook.cells).by_file if notebook else {}
+    order = list(captions)
+    drawn = [file for file in files if file.suffix in DRAWN]
+    drawn.sort(key=lambda file: order.index(file.name) if file.name in order else len(order))
+    return {
+        "title": notebook.title if notebook else "Further results",
+        "anchor": f"of-{prefix(notebook.stem) if notebook else 'further'}",
+        "href": relative(addresses.of(notebook.path), page.address) if notebook else "",
+        "pictures": [picture(file, page, captions, notebook, addresses) for file in drawn],
+        "files": [
+            {
+                "name": file.name,
+                "href": relative(addresses.of(path_of(file, addresses)), page.address),
+                "about": f"{KINDS[file.suffix]}, {size(file)}",
+                "rows": file.suffix == ".json",
+            }
+            for file in files
+            if file.suffix not in DRAWN
+        ],
+    }
+
+
+def path_of(file: Path, addresses: Addresses) -> str:
+    """Return a file's path inside the repository."""
+    return file.relative_to(addresses.root).as_posix()
+
+
 def picture(
     file: Path,
-    folder: str,
     page: Page,
     captions: Mapping[str, tuple[str, str]],
-    words: Mapping[str, str],
     notebook: Notebook | None,
     addresses: Addresses,
 ) -> dict[str, str]:
     """Return a picture for the template; its small copy becomes a file of the page."""
-    path = f"{folder}/{file.name}"
+    path = path_of(file, addresses)
     caption, cell = captions.get(file.name, ("", ""))
     label = file.stem.partition("_")[2].replace("_", " ").capitalize()
     caption = caption or f"{label}."
-    small = f"{folder}/small/{file.name}.png"  # of a film its end, so that nothing moves unasked
+    # of a film its end, so that nothing moves unasked
+    small = f"{posixpath.dirname(path)}/small/{file.name}.png"
     film = " A film: open it." if file.suffix == ".gif" else ""
     page.files[small] = smaller(file.read_bytes())
     read = addresses.of(notebook.path) if notebook else ""
@@ -89,7 +98,7 @@ def picture(
         "href": relative(addresses.of(path), page.address),
         "small": relative(small, page.address),
         "caption": caption + film,
-        "alt": words.get(path, f"{label}: {caption}"),
+        "alt": picture_words(addresses.root).get(path, f"{label}: {caption}"),
         "read": relative(read, page.address) + (f"#cell-{cell}" if cell else "") if read else "",
     }
 
