@@ -98,6 +98,7 @@ def check_site(folder: Path) -> Findings:
         without text, a page that cannot be reached, anything loaded from elsewhere. And the
         links that leave the site.
     """
+    folder = folder.resolve()
     found = Findings()
     pages = {path: read_page(path) for path in sorted(folder.rglob("*.html"))}
     reached = {folder / "index.html"}
@@ -132,10 +133,9 @@ def follow(
     where, fragment = urldefrag(address)
     if urlsplit(where).scheme or where.startswith("/"):
         return page, f"{address} is no address inside the site"
-    target = Path((page.parent / unquote(where)).resolve()) if where else page
-    if folder.resolve() not in target.parents:
+    target = (page.parent / unquote(where)).resolve() if where else page
+    if folder not in target.parents:
         return page, f"{address} leads out of the site"
-    target = folder / target.relative_to(folder.resolve()) if where else page
     if not target.is_file():
         return target, f"{address} leads to no file"
     if fragment and (target not in pages or unquote(fragment) not in pages[target].ids):

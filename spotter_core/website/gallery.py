@@ -87,6 +87,7 @@ def picture(
     path = path_of(file, addresses)
     caption, cell = captions.get(file.name, ("", ""))
     label = file.stem.partition("_")[2].replace("_", " ").capitalize()
+    spoken = f"{label}: {caption}" if caption else label
     caption = caption or f"{label}."
     # of a film its end, so that nothing moves unasked
     small = f"{posixpath.dirname(path)}/small/{file.name}.png"
@@ -98,7 +99,7 @@ def picture(
         "href": relative(addresses.of(path), page.address),
         "small": relative(small, page.address),
         "caption": caption + film,
-        "alt": picture_words(addresses.root).get(path, f"{label}: {caption}"),
+        "alt": picture_words(addresses.root).get(path, spoken),
         "read": relative(read, page.address) + (f"#cell-{cell}" if cell else "") if read else "",
     }
 
