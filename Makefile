@@ -19,7 +19,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study test tune bench lab exercises lint pins clean distclean
+.PHONY: help study site test test-browser tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,10 @@ export LOCKED
 study: $(READY) ## run the whole study; PROFILE=digits (default) or another file of profiles/
 	@python -c "$$LOCKED" snakemake --nolock --rerun-incomplete --config profile=$(PROFILE) $(ARGS)
 
+# Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
+site: $(READY) ## render the executed notebooks, README and figures as a website in site/
+	@python -m spotter_core.website $(PROFILE) --out site $(ARGS)
+
 # One call, so that one last line tells about everything. The notebooks come first because they take
 # longest; a worker keeps to one thread, or two of them would fight for two cores. nbmake limits a
 # notebook by the cell; the 300 s a test of pyproject.toml would cut a long one short, hence 900.
@@ -98,8 +102,8 @@ pins: $(READY) ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile -q --universal --extra test --no-annotate --no-header $(ARGS) \
 	    pyproject.toml -o requirements.txt
 
-clean: ## remove runs/ (all results that are not in figures/) and caches; not during a run
-	@$(PYTHON) -c "$$LOCKED" rm -rf runs .runlock .snakemake .mypy_cache .pytest_cache .ruff_cache \
+clean: ## remove runs/ (all results that are not in figures/), site/ and caches; not during a run
+	@$(PYTHON) -c "$$LOCKED" rm -rf runs site .runlock .snakemake .mypy_cache .pytest_cache .ruff_cache \
 	    .hypothesis */__pycache__ */*/__pycache__ */.ipynb_checkpoints
 
 distclean: clean ## remove the environment, too

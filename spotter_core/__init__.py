@@ -34,7 +34,7 @@ The layers, bottom to top; a file imports only from layers below its own:
 10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
     how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
     checked; an audit to be read.
-11. ``audit`` -- the command.
+11. ``audit`` ``website`` -- the commands.
 
 Importing this package imports nothing else.
 """

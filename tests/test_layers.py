@@ -58,7 +58,7 @@ LAYERS = [
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
     ["plots", "prepare", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "exercises", "report"],
-    ["audit"],
+    ["audit", "website"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -132,6 +132,17 @@ INSIDE = {
         ["live"],
         ["opening"],
     ],
+    "website": [
+        ["checking", "executed", "formulas", "privacy", "rewriting"],
+        ["addresses", "captions", "contents"],
+        ["prose"],
+        ["outputs"],
+        ["pages"],
+        ["gallery"],
+        ["frame"],
+        ["build"],
+        ["__main__"],
+    ],
 }
 LIGHT = [
     "files",
@@ -153,6 +164,7 @@ LIGHT = [
     "result_files",
     "leaderboard",
     "sentences",
+    "website.build",
 ]
 
 

@@ -43,6 +43,39 @@ def test_conda_environment_has_the_dependencies_and_ranges_of_pyproject():
     assert pip == {"pip": ["-e ."]}
 
 
+# Files of repo2docker that would be read as well and bring another environment.
+OTHER_BINDER_FILES = {"requirements.txt", "runtime.txt", "apt.txt", "Dockerfile", "setup.py"}
+
+
+def test_binder_has_the_conda_environment_and_one_version_of_python():
+    whole, binder = (
+        yaml.safe_load(read(name)) for name in ("environment.yml", ".binder/environment.yml")
+    )
+    assert binder["channels"] == whole["channels"]
+    *conda, pip = whole["dependencies"]
+    given = {name: ranged for name, _, ranged in (d.partition(" ") for d in conda)}
+    python = re.fullmatch(r"=(\d\.\d+)", next(d for d in binder["dependencies"])[7:])
+    # what repo2docker's own pattern finds; a range would mean its default, which is too old
+    assert python[1] in SpecifierSet(given.pop("python"))
+    assert binder["dependencies"][1:] == [f"{n} {r}".strip() for n, r in given.items()]
+    assert pip == {"pip": ["-e ."]}  # postBuild's part
+    assert not OTHER_BINDER_FILES & {path.name for path in (ROOT / ".binder").iterdir()}
+    assert not (ROOT / "binder").exists()  # the two exclude each other
+
+
+def test_binder_installs_the_package_and_starts_what_it_is_told_to():
+    assert "pip install --no-cache-dir --no-deps -e ." in read(".binder/postBuild")
+    assert read(".binder/start").splitlines()[-1] == 'exec "$@"'
+    for name in ("postBuild", "start"):
+        assert os.access(ROOT / ".binder" / name, os.X_OK)
+        subprocess.run(["bash", "-n", ROOT / ".binder" / name], check=True)
+
+
+def test_binder_opens_a_notebook_that_there_is():
+    (opened,) = set(re.findall(r"urlpath=lab/tree/([\w/.]+)", read("README.md")))
+    assert (ROOT / opened).is_file()
+
+
 def pins():
     """Pinned versions by package; several where they depend on Python's version."""
     versions = {}
