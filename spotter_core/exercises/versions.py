@@ -42,7 +42,7 @@ def version_text(source: Path, version: Version) -> str:
     notebook.metadata["generated"] = f"from source/{source.name} by `make exercises`: edit that"
     for step in (
         TagRemovePreprocessor(remove_cell_tags={OTHER[version]}),  # type: ignore[no-untyped-call]
-        ClearOutputPreprocessor(),  # type: ignore[no-untyped-call]
+        ClearOutputPreprocessor(),
     ):
         notebook, _ = step.preprocess(notebook, {})  # type: ignore[no-untyped-call]
     text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
