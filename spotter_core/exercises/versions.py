@@ -41,7 +41,7 @@ def version_text(source: Path, version: Version) -> str:
     notebook = copy.deepcopy(notebook)
     notebook.metadata["generated"] = f"from source/{source.name} by `make exercises`: edit that"
     for step in (
-        TagRemovePreprocessor(remove_cell_tags={OTHER[version]}),  # type: ignore[no-untyped-call]
+        TagRemovePreprocessor(remove_cell_tags={OTHER[version]}),
         ClearOutputPreprocessor(),
     ):
         notebook, _ = step.preprocess(notebook, {})  # type: ignore[no-untyped-call]
