@@ -31,11 +31,8 @@ DRAWN = """
 
 def find_chromium():
     """Where the browser is, or None."""
-    return (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if (found := shutil.which(name))), None)
 
 
 def until(check, seconds, what):
@@ -52,7 +49,7 @@ class Lab:
     """A server of its own: own configuration, own folder of notebooks, loopback, a token."""
 
     def __init__(self, folder, notebooks):
-        self.token, self.folder = secrets.token_hex(16), folder
+        self.token, self.folder, self.notebooks = secrets.token_hex(16), folder, notebooks
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -64,9 +61,10 @@ class Lab:
         names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
         environment = os.environ | {f"JUPYTER_{name}": str(own) for name in names}
         environment |= {f"JUPYTERLAB_{name}_DIR": str(own) for name in ("SETTINGS", "WORKSPACES")}
-        for name in ("SPOTTER_STATIC", "MPLBACKEND", "DISPLAY"):
+        environment["TQDM_DISABLE"] = "1"  # what is left on the error stream is a warning
+        for name in ("SPOTTER_STATIC", "SPOTTER_STYLE", "MPLBACKEND", "DISPLAY"):
             environment.pop(name, None)
-        self.log = (folder / "lab.log").open("w")
+        self.log = (folder / "lab.log").open("w", encoding="utf-8")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"),
@@ -88,12 +86,13 @@ class Lab:
         except OSError:
             return None
 
-    def ask(self, path, *, token=True):
+    def ask(self, path, *, token=True, method="GET"):
         """What the server says of an address of its interface."""
         headers = {"Authorization": f"token {self.token}"} if token else {}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        address = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(address, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read() or "null")
 
     def close(self):
         """End the server and its kernels."""
@@ -110,15 +109,14 @@ class Page:
 
     def __init__(self, browser, lab, name):
         self.lab, self.name = lab, name
-        # tall, because Lab draws only the cells that are in view
-        self.context = browser.new_context(viewport={"width": 1440, "height": 2400})
+        # tall, because Lab draws only the cells that are near the view
+        self.context = browser.new_context(viewport={"width": 1440, "height": 2000})
         self.page = self.context.new_page()
         self.page.add_init_script(DRAWN)
         self.errors, self.strangers = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._request)
-        address = f"http://127.0.0.1:{lab.port}/lab/tree/{name}?token={lab.token}&reset"
-        self.page.goto(address)
+        self.page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{name}?token={lab.token}&reset")
         # the page says idle before there is a kernel, and then runs nothing: ask the server
         until(self._ready, 60, f"a kernel for {name}")
         self.page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for(timeout=60_000)
@@ -137,40 +135,54 @@ class Page:
         return kernel and kernel["execution_state"] == "idle" and kernel["connections"] >= 1
 
     def run_all(self):
-        """Press Run > Run All Cells."""
+        """Press Run > Run All Cells; the time on the page's clock."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        start = self.page.evaluate("performance.now()")
         self.page.get_by_text("Run All Cells", exact=True).click()
-        return time.monotonic()
+        return start
 
     def finish(self, seconds):
-        """Wait until every code cell has run: the last one bears a number, the kernel is idle."""
-        count = "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt').length"
-        waiting = (
-            "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
-            ".some(e => !/\\[\\d+\\]/.test(e.innerText))"
-        )
+        """Wait until every code cell has run, and return the cells as saved by the page."""
 
         def done():
-            idle = self.kernel()["execution_state"] == "idle"
-            return idle and self.page.evaluate(f"{count} > 0 && !({waiting})")
+            if not self._ready():
+                return None
+            self.page.keyboard.press("Control+s")
+            time.sleep(0.5)
+            text = (self.lab.notebooks / self.name).read_text(encoding="utf-8")
+            cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+            return cells if all(cell["execution_count"] for cell in cells) else None
 
-        until(done, seconds, f"the end of {self.name}")
+        return until(done, seconds, f"the end of {self.name}")
 
-    def complaints(self):
-        """Error outputs and anything on the error stream, as text."""
-        wrong = self.page.locator(
-            ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'], "
-            ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error'], "
-            ".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']"
-        )
-        return wrong.all_inner_texts()
+    def canvases(self):
+        """The explorers' pictures, from the top."""
+        return self.page.locator(".jupyter-matplotlib")
+
+    def pixels(self, canvas):
+        """What a canvas shows, once it shows something."""
+        canvas.scroll_into_view_if_needed()
+        first = canvas.locator("canvas").first
+        until(lambda: first.evaluate("e => e.width") > 50, 20, "a drawn canvas")
+        return first.evaluate("e => e.toDataURL()")
+
+    def control(self, label):
+        """The first control with that label."""
+        box = self.page.locator(".widget-inline-hbox")
+        return box.filter(has=self.page.get_by_text(label, exact=True)).first
+
+    def move(self, label, key="ArrowRight"):
+        """Press a key on a slider; milliseconds until a picture was drawn."""
+        handle = self.control(label).locator(".noUi-handle").first
+        handle.focus()
+        start = self.page.evaluate("performance.now()")
+        handle.press(key)
+        self.page.wait_for_function(f"window.drawnAt > {start}", timeout=10_000, polling=5)
+        return self.page.evaluate("window.drawnAt") - start
 
     def close(self):
         """Close the page and end its kernel."""
         kernel = self.kernel()
         self.context.close()
         if kernel:
-            address = f"http://127.0.0.1:{self.lab.port}/api/kernels/{kernel['id']}"
-            headers = {"Authorization": f"token {self.lab.token}"}
-            request = urllib.request.Request(address, headers=headers, method="DELETE")
-            urllib.request.urlopen(request, timeout=20).close()
+            self.lab.ask(f"/api/kernels/{kernel['id']}", method="DELETE")
