@@ -97,7 +97,7 @@ INSIDE = {
             "relearning",
             "retained_damage",
         ],
-        ["battery"],
+        ["battery", "by_epoch"],  # the latter stands on `trajectory`, of the same layer
         ["layer_sweep", "training_attacks"],
     ],
     "plots": [
