@@ -41,6 +41,7 @@ LAYERS = [
         "result_files",
         "audit_measures",
         "equivalence",
+        "keyframes",
     ],
     [
         "methods",
@@ -56,7 +57,7 @@ LAYERS = [
     ["workshop", "documented"],
     ["study"],
     ["measurements", "trajectory", "tuning", "claims", "given"],
-    ["plots", "audit_request", "search"],
+    ["plots", "audit_request", "search", "motion"],
     ["auditing", "notebooks", "explorers", "report"],
     ["audit"],
 ]
@@ -114,7 +115,7 @@ INSIDE = {
             "summary",
             "toy",
         ],
-        ["audit"],
+        ["audit", "by_epoch", "motion"],
     ],
 }
 LIGHT = [
@@ -133,6 +134,8 @@ LIGHT = [
     "plots",
     "plots.toy",
     "plots.audit",
+    "plots.motion",
+    "keyframes",
     "findings",
     "result_files",
     "leaderboard",
