@@ -103,11 +103,12 @@ INSIDE = {
     ],
     "plots": [
         ["style"],
-        ["blocks", "frames"],
+        ["blocks", "frames", "gauges", "gif"],
         ["dots", "regions"],
         [
             "accuracy",
             "battery",
+            "by_epoch",
             "embedding",
             "over_unlearning",
             "relearning",
@@ -115,7 +116,7 @@ INSIDE = {
             "summary",
             "toy",
         ],
-        ["audit", "by_epoch", "motion"],
+        ["audit", "motion"],
     ],
 }
 LIGHT = [

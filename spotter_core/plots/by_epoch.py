@@ -38,8 +38,8 @@ def plot_by_epoch(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axeses:
     """Forget and retain accuracy, OU and mean cosine against epochs: a line for each method.
 
     The epochs are on a logarithmic axis, for most is lost in the first. The yardsticks are level
-    lines, the original where all methods start. A run may end early in one cell; it is then drawn
-    as far as all cells of the method reach.
+    lines, the original where all methods start. Where a run ends early in one cell its last value,
+    that of the network it left, counts on.
 
     Args:
         frame: ``to_frame`` of ``measurements.by_epoch``: columns ``method``, ``split``,
@@ -67,7 +67,9 @@ def plot_by_epoch(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axeses:
         for method in methods:
             draw_method(ax, chosen(rows, method=method), method, sign)
         log_scale(ax, "x", 0.0, last, linear=1.0)
-        ax.set(title=sign.title, ylabel=sign.label, xlabel="epochs done")
+        ax.set(title=sign.title, ylabel=sign.label)
+    for ax in flat[-2:]:
+        ax.set_xlabel("epochs done (log scale from 1)")
     flat[2].axhline(LN_2, color=look("retrain").color, linewidth=0.8, linestyle=":")
     flat[2].annotate("ln 2", (1, LN_2), xycoords=("axes fraction", "data"), ha="right", va="top")
     if not given:
@@ -88,5 +90,17 @@ def draw_method(ax: Axes, rows: pd.DataFrame, method: str, sign: Sign) -> None:
         style = look(method)
         ax.axhline(level, color=style.color, linestyle=style.dashes, label=style.label, zorder=1)
         return
-    reached = rows.groupby("epoch")["value"].transform("size")
-    draw_curve(ax, rows[reached == reached.max()], "epoch", method, scale=sign.scale)
+    draw_curve(ax, held(rows), "epoch", method, scale=sign.scale)
+
+
+def held(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a method's rows with the last value of every cell kept on after the end of its run.
+
+    Epochs that not all cells were looked at, or had ended before, are left out, lest a mean is one
+    of other cells than its neighbor.
+    """
+    cell = [column for column in ("forget", "seed") if column in rows] or ["method"]
+    table = rows.pivot_table("value", cell, "epoch")
+    later = table.notna().iloc[:, ::-1].cumsum(axis=1).iloc[:, ::-1]
+    table = table.where(later > 0, table.ffill(axis=1)).dropna(axis=1)
+    return table.stack().rename("value").reset_index()

@@ -15,7 +15,7 @@ SIGNS = {
     "over_unlearning": ("over-unlearning", "{:.3f} nats", 0.45),
     "mean_cosine": ("mean cosine", "{:.2f}", 1.0),
 }
-"""Of a number: its name, how it is written, and where its gauge ends unless a yardstick lies above."""
+"""A number's name, how it is written, and where its gauge ends unless a yardstick lies above."""
 
 
 class Gauge:

@@ -4,12 +4,12 @@ Layer 9. Not by Matplotlib's ``PillowWriter``: it gives every shot the same time
 palette, so that still paper flickers and a file takes twice the room.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -28,9 +28,11 @@ class Shot(NamedTuple):
 
 def photograph(figure: Figure, milliseconds: int) -> Shot:
     """Return what ``figure`` shows now."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Shot(np.asarray(canvas.buffer_rgba())[..., :3].copy(), milliseconds)
+    raw = io.BytesIO()
+    figure.savefig(raw, format="rgba", dpi=figure.dpi)
+    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    pixels = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(height, width, 4)
+    return Shot(pixels[..., :3].copy(), milliseconds)
 
 
 def save_gif(shots: Sequence[Shot], path: Path) -> Path:
@@ -39,6 +41,8 @@ def save_gif(shots: Sequence[Shot], path: Path) -> Path:
     Args:
         shots: Of one size.
         path: Ends in ``.gif``; folders are made.
+
+    The first corner is taken for the paper.
 
     Returns:
         ``path``.
@@ -52,11 +56,8 @@ def save_gif(shots: Sequence[Shot], path: Path) -> Path:
     if not shots or len({shot.pixels.shape for shot in shots}) != 1:
         sizes = sorted({shot.pixels.shape for shot in shots})
         raise ValueError(f"shots must be one or more of one size, got sizes {sizes}")
-    palette = common_palette(shots)
-    images = [
-        Image.fromarray(shot.pixels).quantize(palette=palette, dither=Image.Dither.NONE)
-        for shot in shots
-    ]
+    palette, paper = common_palette(shots), shots[0].pixels[0, 0]
+    images = [in_palette(shot.pixels, palette, paper) for shot in shots]
     with atomic_path(path) as temporary:
         images[0].save(
             temporary,
@@ -72,14 +73,23 @@ def save_gif(shots: Sequence[Shot], path: Path) -> Path:
 
 
 def common_palette(shots: Sequence[Shot]) -> Image.Image:
-    """Return a picture whose palette serves all shots: of the first, the middle and the last.
-
-    The paper, the colour of the first corner, is kept as it is; else it would be an average.
-    """
+    """Return a picture whose palette serves all shots: of the first, the middle and the last."""
     some = [shots[i].pixels for i in (0, len(shots) // 2, -1)]
-    palette = Image.fromarray(np.concatenate(some)).quantize(COLORS, Image.Quantize.MEDIANCUT)
-    colors = np.array(palette.getpalette()).reshape(-1, 3)
-    paper = shots[0].pixels[0, 0].astype(int)
-    colors[np.abs(colors - paper).sum(axis=1).argmin()] = paper
-    palette.putpalette(colors.flatten().tolist())
-    return palette
+    return Image.fromarray(np.concatenate(some)).quantize(COLORS - 1, Image.Quantize.MEDIANCUT)
+
+
+def in_palette(pixels: np.ndarray, palette: Image.Image, paper: np.ndarray) -> Image.Image:
+    """Return a shot in the common colours, the paper's exactly as it is: not an average of pales.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+        palette: From :func:`common_palette`.
+        paper: ``(3,)`` uint8; gets the palette's last place.
+    """
+    drawn = Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.NONE)
+    index = np.array(drawn)
+    index[(pixels == paper).all(axis=-1)] = COLORS - 1
+    colors = (palette.getpalette() or [])[: 3 * (COLORS - 1)]
+    image = Image.fromarray(index)
+    image.putpalette(colors + [0] * (3 * (COLORS - 1) - len(colors)) + paper.tolist())
+    return image

@@ -7,6 +7,7 @@ film halts there; on the way between two moments samples go straight, which nobo
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,6 +26,10 @@ COLUMNS = 6
 """Moments in a strip."""
 DOTS = 100
 """Of an inch in a film: 700 wide, as a README shows it."""
+COLUMN, HEIGHT = 3.5, 5.85
+"""Inches of a film: width for a method, height."""
+SCREEN: Any = {"font.size": 9.5}
+"""A film has a size of its own, whatever the context: its width in a page is given."""
 STEP, HALT, END = 70, 420, 3200
 """Milliseconds of a shot on the way, of a measured moment, and of the last one."""
 
@@ -51,7 +56,7 @@ def plot_filmstrip(frames: Keyframes, *, epochs: Sequence[int] | None = None) ->
     if strange := [epoch for epoch in chosen if epoch not in known] or not chosen:
         raise ValueError(f"epochs must be among those measured, {known}; got {strange}")
     shape = (len(frames.runs), len(chosen) + 1)
-    size = (1.45 * shape[1] + 0.4, 2.1 * shape[0] + 0.45)
+    size = (1.45 * shape[1] + 0.4, 1.95 * shape[0] + 0.3)
     _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
     for row, (method, run) in zip(axes, frames.runs.items(), strict=True):
         for ax, epoch in zip(row, chosen, strict=False):
@@ -127,12 +132,14 @@ class Screen:
     def __init__(self, ax: Axes, frames: Keyframes, method: str, gauges: Sequence[Axes]) -> None:
         self.run, self.ax = frames.runs[method], ax
         self.clouds = draw_moment(ax, frames, self.run.points[0])
+        for cloud in self.clouds:  # a film is seen at half the size of a picture in print
+            cloud.set_sizes(1.7 * cloud.get_sizes())
         self.masks = clouds_of(frames, len(self.clouds))
         self.color = look(method).color
         ax.set_title(look(method).label, color=self.color, fontsize="x-large", loc="left")
         right: dict[str, Any] = {"xy": (1, 1), "xycoords": "axes fraction", "ha": "right"}
-        near = {"xytext": (0, 6), "textcoords": "offset points"}
-        self.said = ax.annotate("", **right, **near, fontsize="medium")
+        right |= {"xytext": (0, 6), "textcoords": "offset points"}
+        self.said = ax.annotate("", **right, fontsize="medium")
         self.gauges = [
             Gauge(each, sign, frames.yardsticks, self.color)
             for each, sign in zip(gauges, self.run.numbers[0], strict=True)
@@ -143,7 +150,7 @@ class Screen:
         points = between(self.run, start, end, share)
         for cloud, mask in zip(self.clouds, self.masks, strict=True):
             cloud.set_offsets(points[mask])
-        i = self.run.until(end if share == 1.0 else start)
+        i = self.run.until(start)
         done, last = self.run.epochs[i], self.run.epochs[-1]
         self.said.set_text(f"epoch {done} of {last}" + (", done" if done == last else ""))
         for gauge in self.gauges:
@@ -165,35 +172,53 @@ def animate_embedding(frames: Keyframes, *, between_moments: int = 4) -> list[Sh
     """
     if between_moments < 0:
         raise ValueError(f"between_moments must not be negative, got {between_moments}")
-    figure, screens, bar = stage_of(frames)
     known, shots = frames.epochs, []
-    shares = [(i + 1) / (between_moments + 1) for i in range(between_moments + 1)]
-    for step in range(-1, len(known) - 1):
-        start, end = known[max(step, 0)], known[step + 1]
-        for share in shares if step >= 0 else [1.0]:
+    with mpl.rc_context(SCREEN):
+        figure, screens, bar = stage_of(frames)
+        for step, share in schedule(len(known), between_moments):
             for screen in screens:
-                screen.show(start, end, share)
-            bar.set_width(max(step, 0) + (eased(share) if step >= 0 else 0.0))
-            last = share == 1.0 and step == len(known) - 2
-            shots.append(photograph(figure, END if last else HALT if share == 1.0 else STEP))
+                screen.show(known[step], known[min(step + 1, len(known) - 1)], share)
+            bar.set_width(step + eased(share))
+            stays = END if step == len(known) - 1 else STEP if share else HALT
+            shots.append(photograph(figure, stays))
     plt.close(figure)
     return shots
 
 
+def schedule(moments: int, between_moments: int) -> list[tuple[int, float]]:
+    """Return for every shot the moment that was reached, and the share of the way to the next.
+
+    >>> schedule(3, 1)
+    [(0, 0.0), (0, 0.5), (1, 0.0), (1, 0.5), (2, 0.0)]
+    """
+    shares = [i / (between_moments + 1) for i in range(between_moments + 1)]
+    return [(step, s) for step in range(moments - 1) for s in shares] + [(moments - 1, 0.0)]
+
+
 def stage_of(frames: Keyframes) -> tuple[Figure, list[Screen], Any]:
-    """Return the figure of a film, its screens, and the bar that grows."""
-    count = len(frames.runs)
-    size = (3.5 * count, 5.6) if count > 1 else (4.2, 6.3)
-    figure = plt.figure(figsize=size, dpi=DOTS, layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(8.5, 1.5))
+    """Return the figure of a film, its screens, and the bar that grows.
+
+    Everything has a fixed place, so that nothing jumps when a number gets longer.
+    """
+    width = COLUMN * len(frames.runs)
+    figure = plt.figure(figsize=(width, HEIGHT), dpi=DOTS, layout="none")
+
+    def axes_at(left: float, top: float, wide: float, high: float) -> Axes:
+        """Return new Axes; inches from the upper left corner of the figure."""
+        place = (left / width, 1 - (top + high) / HEIGHT, wide / width, high / HEIGHT)
+        return figure.add_axes(place)
+
     screens = []
-    parts = upper.subfigures(1, count, squeeze=False)[0]
-    for part, method in zip(parts, frames.runs, strict=True):
-        grid = part.add_gridspec(3, 2, height_ratios=(22, 1, 1))
-        gauges = [part.add_subplot(grid[1 + k // 2, k % 2]) for k in range(4)]
-        screens.append(Screen(part.add_subplot(grid[0, :]), frames, method, gauges))
-    upper.suptitle(f"{frames.title} · held-out images", fontsize="large")
-    return figure, screens, progress(lower.subplots(), screens[0].ax, frames)
+    for i, method in enumerate(frames.runs):
+        left = COLUMN * i + 0.15
+        gauges = [
+            axes_at(left + 1.68 * (k % 2), 4.3 + 0.43 * (k // 2), 1.52, 0.1) for k in range(4)
+        ]
+        screens.append(Screen(axes_at(left, 0.75, 3.2, 3.2), frames, method, gauges))
+    title = f"{frames.title} · held-out images"
+    figure.text(0.15 / width, 1 - 0.25 / HEIGHT, title, weight="bold")
+    bar = progress(axes_at(0.25, 5.28, width - 0.5, 0.1), screens[0].ax, frames)
+    return figure, screens, bar
 
 
 def progress(ax: Axes, shown: Axes, frames: Keyframes) -> Any:
@@ -210,5 +235,6 @@ def progress(ax: Axes, shown: Axes, frames: Keyframes) -> Any:
     dots, names = shown.get_legend_handles_labels()
     ticks = [Line2D([], [], **TICK, color=look(name).color) for name in YARDSTICKS]
     names += [f"bars: {look(name).label}" for name in YARDSTICKS]
-    ax.figure.legend([*dots, *ticks], names, loc="outside upper center", ncols=4, handlelength=1)
+    above: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.6), "ncols": 4}
+    ax.legend([*dots, *ticks], names, **above, handlelength=1, borderaxespad=0)
     return bar
