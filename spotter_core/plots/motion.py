@@ -28,7 +28,7 @@ DOTS = 100
 """Of an inch in a film: 700 wide, as a README shows it."""
 COLUMN, HEIGHT = 3.5, 5.85
 """Inches of a film: width for a method, height."""
-SCREEN: Any = {"font.size": 9.5}
+SCREEN: Any = {"font.size": 9.5, "figure.constrained_layout.use": False}
 """A film has a size of its own, whatever the context: its width in a page is given."""
 STEP, HALT, END = 70, 420, 3200
 """Milliseconds of a shot on the way, of a measured moment, and of the last one."""
@@ -201,7 +201,7 @@ def stage_of(frames: Keyframes) -> tuple[Figure, list[Screen], Any]:
     Everything has a fixed place, so that nothing jumps when a number gets longer.
     """
     width = COLUMN * len(frames.runs)
-    figure = plt.figure(figsize=(width, HEIGHT), dpi=DOTS, layout="none")
+    figure = plt.figure(figsize=(width, HEIGHT), dpi=DOTS)
 
     def axes_at(left: float, top: float, wide: float, high: float) -> Axes:
         """Return new Axes; inches from the upper left corner of the figure."""
