@@ -26,7 +26,7 @@ COLUMNS = 6
 """Moments in a strip."""
 DOTS = 100
 """Of an inch in a film: 700 wide, as a README shows it."""
-COLUMN, HEIGHT = 3.5, 5.85
+COLUMN, HEIGHT = 3.5, 5.7
 """Inches of a film: width for a method, height."""
 SCREEN: Any = {"font.size": 9.5, "figure.constrained_layout.use": False}
 """A film has a size of its own, whatever the context: its width in a page is given."""
@@ -53,8 +53,8 @@ def plot_filmstrip(frames: Keyframes, *, epochs: Sequence[int] | None = None) ->
     """
     known = frames.epochs
     chosen = list(epochs) if epochs is not None else some_of(known, COLUMNS)
-    if strange := [epoch for epoch in chosen if epoch not in known] or not chosen:
-        raise ValueError(f"epochs must be among those measured, {known}; got {strange}")
+    if not chosen or set(chosen) - set(known):
+        raise ValueError(f"epochs must be among those measured, {known}; got {chosen}")
     shape = (len(frames.runs), len(chosen) + 1)
     size = (1.45 * shape[1] + 0.4, 1.95 * shape[0] + 0.3)
     _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
@@ -212,12 +212,12 @@ def stage_of(frames: Keyframes) -> tuple[Figure, list[Screen], Any]:
     for i, method in enumerate(frames.runs):
         left = COLUMN * i + 0.15
         gauges = [
-            axes_at(left + 1.68 * (k % 2), 4.3 + 0.43 * (k // 2), 1.52, 0.1) for k in range(4)
+            axes_at(left + 1.68 * (k % 2), 4.17 + 0.43 * (k // 2), 1.52, 0.1) for k in range(4)
         ]
-        screens.append(Screen(axes_at(left, 0.75, 3.2, 3.2), frames, method, gauges))
+        screens.append(Screen(axes_at(left, 0.65, 3.2, 3.2), frames, method, gauges))
     title = f"{frames.title} · held-out images"
     figure.text(0.15 / width, 1 - 0.25 / HEIGHT, title, weight="bold")
-    bar = progress(axes_at(0.25, 5.28, width - 0.5, 0.1), screens[0].ax, frames)
+    bar = progress(axes_at(0.25, 5.16, width - 0.5, 0.1), screens[0].ax, frames)
     return figure, screens, bar
 
 
