@@ -49,6 +49,7 @@ NEEDS = {
     "04_prototypical_relearning": ["02_unlearn"],
     "04b_relearning_battery": ["02_unlearn"],
     "05_embedding_dispersion": ["02_unlearn"],
+    "05b_forgetting_by_epoch": ["02_unlearn"],
     "06_neighborhood_damage": ["02_unlearn"],
     "07_ablation": ["02_unlearn"],
     "08_summary": [

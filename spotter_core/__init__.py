@@ -12,11 +12,12 @@ The layers, bottom to top; a file imports only from layers below its own:
    which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
    attacks regain beside the oracles.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
-   ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence`` --
-   what "near" means; fitting; OU@epsilon and friends; a study in the plane; the published numbers
-   beside ours; what a reader must know before believing a number; every method's numbers; networks
-   made elsewhere, their heads, their owner's images; one model's results in one file; what an audit
-   asks; whether a network can be told from an oracle.
+   ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
+   ``keyframes`` -- what "near" means; fitting; OU@epsilon and friends; a study in the plane; the
+   published numbers beside ours; what a reader must know before believing a number; every method's
+   numbers; networks made elsewhere, their heads, their owner's images; one model's results in one
+   file; what an audit asks; whether a network can be told from an oracle; where images lie at the
+   moments of a run.
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen``
    ``findings`` -- how a class is unlearned, how it is brought back; planes and maps to be looked
    at; what a network makes of images on the way; the published code's perturbation; a class new to
@@ -29,8 +30,9 @@ The layers, bottom to top; a file imports only from layers below its own:
 8. ``measurements`` ``trajectory`` ``maps`` ``tuning`` ``claims`` ``given`` -- what is measured; a
    run that is watched; models in one plane; how settings are chosen; what holds; a study of models
    that are given.
-9. ``plots`` ``prepare`` ``audit_request`` ``search`` -- pictures drawn from numbers; one cell made
-   for them; what is to be audited; the search for a better objective.
+9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` -- pictures drawn from numbers; one
+   cell made for them; how images scatter during a run; what is to be audited; the search for a
+   better objective.
 10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
     how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
     checked; an audit to be read.

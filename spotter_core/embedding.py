@@ -56,6 +56,7 @@ def common_embedding(
     seed: int,
     neighbors: int = 15,
     alignment: float = 0.01,
+    window: int | None = None,
     epochs: int = 100,
 ) -> dict[str, np.ndarray]:
     """Return two-dimensional coordinates of every model's features in one common space.
@@ -69,6 +70,7 @@ def common_embedding(
         seed: Equal seeds give equal coordinates on one machine.
         neighbors: Of every point; must be below N.
         alignment: How strongly a sample is held to itself in the other models.
+        window: How far apart, in their order, models are still held together; default: all are.
         epochs: Of the fit.
 
     Returns:
@@ -86,10 +88,17 @@ def common_embedding(
             f"neighbors must lie in [2, N - 1], got {neighbors} for N = {len(labels)} samples: "
             "pass more samples or lower neighbors"
         )
+    if window is not None and window < 1:
+        raise ValueError(f"window must be at least 1, got {window}")
     with warnings.catch_warnings():
         for text in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message=text)
-        parts = aligned(list(tables.values()), seed, neighbors, alignment, epochs)
+        reach = len(tables) if window is None else window
+        threads = torch.get_num_threads()
+        try:
+            parts = aligned(list(tables.values()), seed, neighbors, alignment, reach, epochs)
+        finally:
+            torch.set_num_threads(threads)  # numba sets OpenMP's, and sums of two threads differ
     return dict(zip(tables, parts, strict=True))
 
 
@@ -107,7 +116,12 @@ def as_table(name: str, features: Tensor, count: int) -> np.ndarray:
 
 
 def aligned(
-    tables: list[np.ndarray], seed: int, neighbors: int, alignment: float, epochs: int
+    tables: list[np.ndarray],
+    seed: int,
+    neighbors: int,
+    alignment: float,
+    window: int,
+    epochs: int,
 ) -> list[np.ndarray]:
     """Return the coordinates of AlignedUMAP; neighbors are exact below 4,096 samples.
 
@@ -122,7 +136,7 @@ def aligned(
         random_state=seed,
         n_epochs=epochs,
         alignment_regularisation=alignment,
-        alignment_window_size=len(tables),
+        alignment_window_size=window,
     )
     fitted = reducer.fit(tables, relations=[same] * (len(tables) - 1))
     return [np.asarray(points, dtype=np.float64) for points in fitted.embeddings_]

@@ -33,9 +33,11 @@ def test_one_common_space_is_finite_faithful_aligned_and_repeatable(clouds):
     from sklearn.manifold import trustworthiness
 
     features, labels = clouds
+    threads = torch.get_num_threads()
     space, again = (
         common_embedding(features, labels, seed=0, neighbors=10, epochs=60) for _ in range(2)
     )
+    assert torch.get_num_threads() == threads
     assert list(space) == ["original", "unlearned"]
     for name, points in space.items():
         assert points.shape == (len(labels), 2)
@@ -64,6 +66,8 @@ def test_bad_input_is_refused_before_umap_is_asked(clouds):
         common_embedding({"original": features["original"]}, labels, seed=0)
     with pytest.raises(ValueError, match=r"got 15 for N = 10 samples"):
         common_embedding({n: f[:10] for n, f in features.items()}, labels[:10], seed=0)
+    with pytest.raises(ValueError, match="window must be at least 1, got 0"):
+        common_embedding(features, labels, seed=0, window=0)
     with pytest.raises(ValueError, match="one row a label"):
         common_embedding(features, labels[:-1], seed=0)
     broken = {**features, "unlearned": features["unlearned"] * torch.nan}

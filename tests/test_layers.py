@@ -41,6 +41,7 @@ LAYERS = [
         "result_files",
         "audit_measures",
         "equivalence",
+        "keyframes",
     ],
     [
         "methods",
@@ -56,7 +57,7 @@ LAYERS = [
     ["workshop", "documented"],
     ["study"],
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
-    ["plots", "prepare", "audit_request", "search"],
+    ["plots", "prepare", "motion", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "exercises", "report"],
     ["audit", "website"],
 ]
@@ -97,7 +98,7 @@ INSIDE = {
             "relearning",
             "retained_damage",
         ],
-        ["battery"],
+        ["battery", "by_epoch"],  # the latter stands on `trajectory`, of the same layer
         ["layer_sweep", "training_attacks"],
     ],
     "exercises": [
@@ -110,11 +111,12 @@ INSIDE = {
     "plots": [
         ["inks", "saving", "sizes"],
         ["style"],
-        ["blocks", "frames", "heat"],
+        ["blocks", "frames", "gauges", "gif", "heat"],
         ["blind_spots", "dots", "regions"],
         [
             "accuracy",
             "battery",
+            "by_epoch",
             "embedding",
             "over_unlearning",
             "relearning",
@@ -123,7 +125,7 @@ INSIDE = {
             "summary",
             "toy",
         ],
-        ["audit", "map_panels", "relearning_panels", "run_panels"],
+        ["audit", "map_panels", "motion", "relearning_panels", "run_panels"],
     ],
     "explorers": [
         ["background", "stage"],
@@ -160,6 +162,8 @@ LIGHT = [
     "plots",
     "plots.toy",
     "plots.audit",
+    "plots.motion",
+    "keyframes",
     "findings",
     "result_files",
     "leaderboard",

@@ -32,6 +32,7 @@ EVERYTHING = [
     "relearning",
     "dispersion",
     "ablation",
+    "by_epoch",
 ]
 ON_FORGET = ["forget/test", "forget/train", "forget/validation"]
 
@@ -77,7 +78,8 @@ def test_rows_are_finite_in_range_and_about_the_models_and_the_cell(tables, name
     assert set(table["seed"]) == {0}
     assert table["value"].map(math.isfinite).all()
     top = {"fraction": 1.0, "nats": math.log(2.0), "cosine": 1.0, "images": 1e9}
-    bottom = {"cosine": -1.0}
+    top |= {"epochs": 1e4, "loss": 1e3}
+    bottom = {"cosine": -1.0, "loss": -1e3}
     for unit, values in table.groupby("unit")["value"]:
         assert values.between(bottom.get(unit, 0.0) - 1e-12, top[unit] + 1e-12).all(), unit
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import torch
 from spotter_core.measurements import vital_signs
 from spotter_core.profiles import Cell, load_profile
 from spotter_core.study import Study
-from spotter_core.trajectory import follow
+from spotter_core.trajectory import follow, moments_of
 
 CELL = Cell((3,), 0)
 
@@ -42,6 +43,32 @@ def test_a_run_is_seen_at_its_start_every_so_often_and_at_its_end(study):
     assert [m.epoch for m in run(study, "delete", every=2)[1]] == [0, 2, 4, 5]
     assert [m.epoch for m in run(study, "delete", every=5)[1]] == [0, 5]
     assert [m.epoch for m in run(study, "delete", every=9)[1]] == [0, 5]
+
+
+def test_a_run_is_seen_at_the_epochs_that_are_named_and_at_its_ends(study):
+    assert [m.epoch for m in run(study, "delete", at=[1, 4])[1]] == [0, 1, 4, 5]
+    assert [m.epoch for m in run(study, "delete", at=())[1]] == [0, 5]
+    assert [m.epoch for m in run(study, "delete", at=[0, 2, 5, 80])[1]] == [0, 2, 5]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 13, 14, 25, 50, 100, 1000])
+@pytest.mark.parametrize("most", [2, 3, 8, 14, 16])
+def test_moments_rise_from_the_start_to_the_end_ever_further_apart(epochs, most):
+    chosen = moments_of(epochs, most=most)
+    steps = [b - a for a, b in itertools.pairwise(chosen)]
+    assert chosen[0] == 0
+    assert chosen[-1] == epochs
+    assert len(chosen) == min(epochs + 1, most)
+    assert min(steps) >= 1
+    if epochs >= 3 * most:  # in shorter ones rounding decides
+        assert all(b >= a - 1 for a, b in itertools.pairwise(steps))
+
+
+def test_moments_of_too_little_are_refused():
+    with pytest.raises(ValueError, match="epochs"):
+        moments_of(0)
+    with pytest.raises(ValueError, match=r"most must be at least 2.* got 1"):
+        moments_of(5, most=1)
 
 
 def test_the_last_moment_has_the_numbers_of_the_study(study):

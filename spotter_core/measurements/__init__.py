@@ -8,6 +8,7 @@ rows are measured anew where the code of their own file changed.
 from spotter_core.measurements.ablation import ablated, ablation, vital_signs
 from spotter_core.measurements.accuracy import SPLITS, accuracies, class_accuracies
 from spotter_core.measurements.battery import head_attacks
+from spotter_core.measurements.by_epoch import by_epoch
 from spotter_core.measurements.dispersion import dispersion
 from spotter_core.measurements.layer_sweep import layer_sweep
 from spotter_core.measurements.over_unlearning import (
@@ -28,6 +29,7 @@ __all__ = [
     "ablated",
     "ablation",
     "accuracies",
+    "by_epoch",
     "class_accuracies",
     "crossing_row",
     "damage_by_class",
