@@ -22,7 +22,7 @@ export UV_HTTP_TIMEOUT
 .PHONY: help study site test test-browser tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 # --- set-up: one stamp, made again when the pins or the package change ---
 
@@ -75,6 +75,10 @@ test: $(READY) ## run the unit tests, the examples in docstrings and all noteboo
 	OMP_NUM_THREADS=1 pytest -n $(WORKERS) --dist worksteal --timeout 900 \
 	    --nbmake --nbmake-kernel=python3 --nbmake-timeout=600 \
 	    --ignore=notebooks/exercises notebooks spotter_core tests $(ARGS)
+
+# Chromium is a package of the system's. What the test sees and measures is left in runs/browser/.
+test-browser: $(READY) ## run the notebooks in JupyterLab in a real browser; needs chromium
+	pytest -m browser tests/test_browser.py $(ARGS)
 
 tune: $(READY) ## choose the settings of a profile's methods anew, on validation images
 	@python -m spotter_core.tuning $(PROFILE)

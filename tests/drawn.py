@@ -8,6 +8,8 @@ import pandas as pd
 import test_plots as few
 import test_plots_battery as battery
 import test_plots_many as many
+import test_plots_motion as motion
+from made_keyframes import made_keyframes
 from made_rows import SOUND, frame_of
 
 from spotter_core import plots
@@ -112,6 +114,8 @@ PICTURES = {
     "plot_training": training,
     "plot_dispersion": lambda: plots.plot_dispersion(few.dispersion_frame()),
     "plot_embedding": whole_embedding,
+    "plot_by_epoch": lambda: plots.plot_by_epoch(motion.epoch_frame()),
+    "plot_filmstrip": lambda: plots.plot_filmstrip(made_keyframes()),
     "plot_class_damage": lambda: plots.plot_class_damage(few.damage_frame(points=3)),
     "plot_ou_by_radius": lambda: plots.plot_ou_by_radius(few.radius_frame()),
     "plot_ou_parts": lambda: plots.plot_ou_parts(few.parts_frame()),

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from spotter_core.plots.frames import Axeses, chosen, draw_curve, legend_of, log_scale, say_spread
 from spotter_core.plots.frames import methods_of as all_methods
-from spotter_core.plots.style import LN_2, YARDSTICKS, look
+from spotter_core.plots.style import LN_2, YARDSTICKS, figure_size, look
 from spotter_core.results import summarise
 
 
@@ -80,7 +80,7 @@ def plot_by_epoch(frame: pd.DataFrame, *, axes: Axeses | None = None) -> Axeses:
 
 def new_axes() -> Any:
     """Return a grid of two by two panels that share their epochs."""
-    return plt.subplots(2, 2, figsize=(8.6, 5.6), layout="constrained", sharex=True)[1]
+    return plt.subplots(2, 2, figsize=figure_size(8.6, 5.6), layout="constrained", sharex=True)[1]
 
 
 def draw_method(ax: Axes, rows: pd.DataFrame, method: str, sign: Sign) -> None:

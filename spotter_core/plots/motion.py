@@ -16,14 +16,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spotter_core.keyframes import Keyframes, Run
-from spotter_core.plots.embedding import draw_classes, square
+from spotter_core.plots.embedding import draw_classes, frame_panel, square
 from spotter_core.plots.frames import Axeses
 from spotter_core.plots.gauges import Gauge
 from spotter_core.plots.gif import Shot, photograph
-from spotter_core.plots.style import YARDSTICKS, look
+from spotter_core.plots.style import (
+    YARDSTICKS,
+    figure_size,
+    fitted,
+    look,
+    on_paper,
+    sized,
+    width_of,
+)
 
+LOWER = "lower numbers: no longer named, and more scattered"
 COLUMNS = 6
 """Moments in a strip."""
+SMALL = 8.0
+"""Points of what stands above a panel of it."""
 DOTS = 100
 """Of an inch in a film: 700 wide, as a README shows it."""
 COLUMN, HEIGHT = 3.5, 5.7
@@ -56,7 +67,7 @@ def plot_filmstrip(frames: Keyframes, *, epochs: Sequence[int] | None = None) ->
     if not chosen or set(chosen) - set(known):
         raise ValueError(f"epochs must be among those measured, {known}; got {chosen}")
     shape = (len(frames.runs), len(chosen) + 1)
-    size = (1.45 * shape[1] + 0.4, 1.95 * shape[0] + 0.3)
+    size = figure_size(1.45 * shape[1] + 0.4, 2.05 * shape[0] + 0.6)
     _, axes = plt.subplots(*shape, figsize=size, layout="constrained", squeeze=False)
     for row, (method, run) in zip(axes, frames.runs.items(), strict=True):
         for ax, epoch in zip(row, chosen, strict=False):
@@ -67,10 +78,10 @@ def plot_filmstrip(frames: Keyframes, *, epochs: Sequence[int] | None = None) ->
             title_panel(ax, name + over, run.numbers[i])
         draw_moment(row[-1], frames, frames.oracle)
         title_panel(row[-1], look("retrain").label, frames.yardsticks["retrain"])
-        row[0].set_ylabel(look(method).label, color=look(method).color, fontsize="large")
+        row[0].set_ylabel(look(method).label, fontsize="large")
     marks = axes[0, 0].get_legend_handles_labels()
     figure = axes[0, 0].figure
-    figure.legend(*marks, loc="outside lower center", handletextpad=0.2)
+    figure.legend(*marks, loc="outside lower center", handletextpad=0.2, title=LOWER)
     return axes
 
 
@@ -87,17 +98,16 @@ def some_of(values: Sequence[int], most: int) -> list[int]:
 def title_panel(ax: Axes, name: str, numbers: Any) -> None:
     """Write above a panel what it shows, and the two numbers that tell the story."""
     forgotten, cosine = 100 * numbers["forget_accuracy"], numbers["mean_cosine"]
-    ax.set_title(f"{name}\nforget acc. {forgotten:.0f} %\ncosine {cosine:.2f}", fontsize="small")
+    told = f"{name}\nforget acc. {forgotten:.0f}%\ncosine {cosine:.2f}"
+    ax.set_title(fitted(told, width_of(ax), SMALL), fontsize=sized(SMALL))
 
 
 def draw_moment(ax: Axes, frames: Keyframes, points: np.ndarray) -> list[PathCollection]:
     """Draw all samples at one moment, in limits that hold all moments; return the clouds."""
-    draw_classes(ax, points, frames.labels, frames.forget_classes, frames.class_names)
     every = [frames.oracle, *(run.points.reshape(-1, 2) for run in frames.runs.values())]
     ax.set(xticks=[], yticks=[], aspect="equal", **square(np.concatenate(every)))
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(True)
-    ax.spines[:].set(color=look("retrain").color, linewidth=0.5)
+    draw_classes(ax, points, frames.labels, frames.forget_classes, frames.class_names)
+    frame_panel(ax)
     return [each for each in ax.collections if isinstance(each, PathCollection)]
 
 
@@ -136,7 +146,7 @@ class Screen:
             cloud.set_sizes(1.7 * cloud.get_sizes())
         self.masks = clouds_of(frames, len(self.clouds))
         self.color = look(method).color
-        ax.set_title(look(method).label, color=self.color, fontsize="x-large", loc="left")
+        ax.set_title(look(method).label, fontsize="x-large", loc="left")
         right: dict[str, Any] = {"xy": (1, 1), "xycoords": "axes fraction", "ha": "right"}
         right |= {"xytext": (0, 6), "textcoords": "offset points"}
         self.said = ax.annotate("", **right, fontsize="medium")
@@ -157,6 +167,7 @@ class Screen:
             gauge.show(self.run.numbers[i])
 
 
+@on_paper
 def animate_embedding(frames: Keyframes, *, between_moments: int = 4) -> list[Shot]:
     """Return a film: one panel a method at the same epoch, gauges below, progress at the bottom.
 
