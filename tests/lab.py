@@ -166,10 +166,18 @@ class Page:
         until(lambda: first.evaluate("e => e.width") > 50, 20, "a drawn canvas")
         return first.evaluate("e => e.toDataURL()")
 
-    def control(self, label):
-        """The first control with that label."""
-        box = self.page.locator(".widget-inline-hbox")
+    def panel(self, canvas):
+        """An explorer: its picture and its controls."""
+        return canvas.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
+
+    def control(self, label, canvas=None):
+        """The first control with that label, of the page or of one explorer."""
+        box = (self.page if canvas is None else self.panel(canvas)).locator(".widget-inline-hbox")
         return box.filter(has=self.page.get_by_text(label, exact=True)).first
+
+    def button(self, label):
+        """The first button of an explorer with that label."""
+        return self.page.locator("button.jupyter-button").filter(has_text=label).first
 
     def move(self, label, key="ArrowRight"):
         """Press a key on a slider; milliseconds until a picture was drawn."""

@@ -150,7 +150,7 @@ def test_the_demo_makes_what_is_missing_and_every_control_moves_it(opened):
     page.screenshot(path=SHOTS / "10_demo_nothing_made.png")
     assert "make study PROFILE=digits" in page.locator(".widget-html-content").first.inner_text()
     for count in range(1, 5):
-        page.get_by_role("button", name="Make them here").first.click()
+        demo.button("Make them here").click()
         until(lambda n=count: demo.canvases().count() >= n, 120, f"explorer {count}")
     live, near, back, space = (demo.canvases().nth(i) for i in range(4))
     watch_a_run(demo, live)
@@ -158,10 +158,10 @@ def test_the_demo_makes_what_is_missing_and_every_control_moves_it(opened):
     for label, canvas in zip(times, (near, near, near, back, back, back), strict=True):
         before = demo.pixels(canvas)
         ways = ["ArrowLeft", "ArrowRight"] if label == "blend α" else ["ArrowRight", "ArrowLeft"]
-        for way in ways:
-            for _ in range(MOVES // 10 if label != "ε" else MOVES // 2):
-                times[label].append(demo.move(label, way))
-            if way == ways[0]:
+        moves = MOVES if label == "ε" else MOVES // 5
+        for number in range(moves):  # five there, five back
+            times[label].append(demo.move(label, ways[number // 5 % 2]))
+            if number == 4:
                 until(lambda c=canvas, b=before: demo.pixels(c) != b, 10, f"what {label} moves")
     note(demo_ms={label: round(statistics.median(each)) for label, each in times.items()})
     choose(demo, near, "method", "Random label")
@@ -176,7 +176,7 @@ def choose(demo, canvas, label, choice):
     """Choose from a menu, see another picture, and note how long it took."""
     before = demo.pixels(canvas)
     start = demo.page.evaluate("performance.now()")
-    demo.control(label).locator("select").select_option(choice)
+    demo.control(label, canvas).locator("select").select_option(choice)
     demo.page.wait_for_function(f"window.drawnAt > {start}", timeout=10_000, polling=5)
     took = demo.page.evaluate("window.drawnAt") - start
     until(lambda: demo.pixels(canvas) != before, 10, f"what {label} moves")
@@ -188,24 +188,24 @@ def watch_a_run(demo, canvas):
     page = demo.page
     before = demo.pixels(canvas)
     demo.control("pace").locator("select").select_option("slow")
-    page.get_by_role("button", name="Start").click()
+    demo.button("Start").click()
     until(lambda: demo.pixels(canvas) != before, 20, "the first epochs")
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Go on").wait_for()
+    demo.button("Pause").click()
+    demo.button("Go on").wait_for()
     time.sleep(0.5)  # what was on its way has come
     waiting = demo.pixels(canvas)
     time.sleep(1.5)
     assert demo.pixels(canvas) == waiting
-    page.get_by_role("button", name="Go on").click()
+    demo.button("Go on").click()
     until(lambda: demo.pixels(canvas) != waiting, 20, "the next epochs")
     page.screenshot(path=SHOTS / "10_demo_live.png")
-    page.get_by_role("button", name="Cancel").first.click()
+    demo.button("Cancel").click()
     page.get_by_text("cancelled", exact=True).wait_for()
 
 
 def film(demo, canvas):
     """Keep the neighborhood's explorer in motion, for the README."""
-    panel = demo.page.locator(".widget-vbox").filter(has=canvas).last
+    panel = demo.panel(canvas)
     canvas.scroll_into_view_if_needed()
     demo.control("across").locator("select").select_option("runner-up")
     frames = []
