@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
+STATIC = "SPOTTER_STATIC"
+"""Environment variable: 1 for still pictures where there could be controls, 0 for controls."""
+
+
 def refuse_unknown(given: set[str], declared: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` if a given parameter is not declared."""
     if unknown := sorted(given - set(declared)):
@@ -126,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a log is a hundred lines
+    os.environ.setdefault(STATIC, "1")  # nobody moves a control here, whoever started this
     told = None
     try:
         options.log.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ Layer 9. A small part of what ``make study`` does. Killed at any moment, what wa
 """
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from spotter_core.maps import embedding_map, has_map
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
+from spotter_core.training import Diverged
 
 
 def is_made(study: Study, cell: Cell, method: str) -> bool:
@@ -32,13 +34,27 @@ def is_made(study: Study, cell: Cell, method: str) -> bool:
     return bool(settings == study.fingerprint(cell, method))
 
 
+def has_diverged(study: Study, cell: Cell, method: str) -> bool:
+    """Return whether the making of a model was tried, with these settings, and diverged."""
+    path = study.path(cell, method).with_suffix(".diverged.json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found.get("settings") == study.fingerprint(cell, method))
+
+
 def missing(
     study: Study, cell: Cell, methods: Sequence[str], mapped: Sequence[str] = ()
 ) -> list[str]:
-    """Return what is not there yet: models by name, and ``"map"``, in the order of making."""
+    """Return what is not there yet: models by name, and ``"map"``, in the order of making.
+
+    A model that was tried and diverged is not among them: to try again is in vain.
+    """
     wanted = dict.fromkeys(("original", *methods, *mapped))
-    left = [m for m in wanted if not is_made(study, cell, m)]
-    if mapped and (left or not has_map(study, cell, mapped)):
+    gone = [m for m in wanted if has_diverged(study, cell, m)]
+    left = [m for m in wanted if m not in gone and not is_made(study, cell, m)]
+    if mapped and (left or not has_map(study, cell, [m for m in mapped if m not in gone])):
         left.append("map")
     return left
 
@@ -47,7 +63,8 @@ def command(
     study: Study, cell: Cell, methods: Sequence[str], mapped: Sequence[str] = ()
 ) -> list[str]:
     """Return the arguments behind ``python -m`` that make what :func:`missing` names."""
-    words = ["spotter_core.prepare", study.profile.name, str(cell), "--run", str(study.root)]
+    words = ["spotter_core.prepare", study.profile.name, str(cell)]
+    words += ["--run", str(study.root.resolve()), "--device", study.device.type]
     words += ["--methods", *methods]
     return [*words, "--map", *mapped] if mapped else words
 
@@ -60,11 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--methods", nargs="*", help="default: all of the profile")
     parser.add_argument("--map", nargs="*", default=[], help="models in the common embedding")
     parser.add_argument("--run", type=Path, help="run folder; default runs/PROFILE")
+    parser.add_argument("--device", default="auto", help="cpu or cuda; default the better one")
     options = parser.parse_args(arguments)
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a pipe is a hundred lines
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     try:
-        study, cell = Study(options.profile, root=options.run), Cell.parse(options.cell)
+        study = Study(options.profile, root=options.run, device=options.device)
+        cell = Cell.parse(options.cell)
         methods = list(study.profile.methods) if options.methods is None else options.methods
         left = missing(study, cell, methods, options.map)
         for number, name in enumerate(left, start=1):
@@ -73,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 embedding_map(study, cell, study.surviving(cell, options.map))
             else:
                 study.surviving(cell, [name])
-    except ValueError as error:
+    except (ValueError, Diverged) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

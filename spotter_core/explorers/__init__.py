@@ -36,7 +36,7 @@ def explore_neighborhood(
         study,
         cell,
         [*YARDSTICKS, *chosen],
-        lambda: NeighborhoodExplorer(Neighborhood(study, cell), study.surviving(cell, chosen)),
+        lambda: NeighborhoodExplorer(Neighborhood(study, cell), surviving(study, cell, chosen)),
         still=still,
     )
 
@@ -53,7 +53,7 @@ def explore_relearning(
         study,
         cell,
         [*YARDSTICKS, *chosen],
-        lambda: RelearningExplorer(Relearning(study, cell), study.surviving(cell, chosen)),
+        lambda: RelearningExplorer(Relearning(study, cell), surviving(study, cell, chosen)),
         still=still,
     )
 
@@ -70,10 +70,11 @@ def explore_dispersion(
             time, on small images.
         still: As in :func:`explore_neighborhood`.
     """
-    mapped = [*YARDSTICKS, *compared(methods)]
+    chosen = compared(methods)
+    mapped = [*YARDSTICKS, *chosen]
 
     def build() -> DispersionExplorer:
-        seen = embedding_map(study, cell, study.surviving(cell, mapped))
+        seen = embedding_map(study, cell, [*YARDSTICKS, *surviving(study, cell, chosen)])
         return DispersionExplorer(Dispersion(study, cell, seen))
 
     open_explorer(study, cell, mapped, build, mapped=mapped, still=still)
@@ -96,10 +97,25 @@ def compared(methods: Sequence[str]) -> list[str]:
     Raises:
         ValueError: If none is left.
     """
-    left = [m for m in methods if m not in YARDSTICKS]
+    left = [m for m in dict.fromkeys(methods) if m not in YARDSTICKS]
     if not left:
         raise ValueError(
             f"methods must name one that is compared with the yardsticks, got {list(methods)}: "
             "try ['spotter']"
+        )
+    return left
+
+
+def surviving(study: Study, cell: Cell, methods: Sequence[str]) -> list[str]:
+    """Return those of ``methods`` that did not diverge, all of them made if they were not.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    left = study.surviving(cell, methods)
+    if not left:
+        raise ValueError(
+            f"methods must name one that did not diverge, got {list(methods)}: each reached a loss "
+            f"that is not finite in {cell}; name others, or lower their learning_rate"
         )
     return left

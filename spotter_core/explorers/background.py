@@ -6,15 +6,21 @@ keeps whole what it has finished.
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from spotter_core.files import project_root
 
 State = Literal["ready", "running", "paused", "done", "cancelled", "failed"]
+LAST = 5
+"""Lines of a command that are told if it fails."""
+PATIENCE = 5.0
+"""Seconds that a command has to end when it is asked to, before it is killed."""
 
 
 class Cancelled(Exception):
@@ -55,8 +61,8 @@ class Work:
         self.thread.start()
 
     def pause(self) -> None:
-        """Wait at the next checkpoint until :meth:`resume`."""
-        if self.state == "running":
+        """Wait at the next checkpoint until :meth:`resume`; not if it is about to end."""
+        if self.state == "running" and not self._ending.is_set():
             self._going.clear()
             self._become("paused")
 
@@ -65,6 +71,11 @@ class Work:
         if self.state == "paused":
             self._become("running")
             self._going.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it was begun and has not ended."""
+        return self.state in ("running", "paused")
 
     def cancel(self) -> None:
         """End at the next checkpoint, or now if it waits at one."""
@@ -78,9 +89,10 @@ class Work:
             Cancelled: If the work was asked to end.
         """
         self._going.wait()
-        if self._ending.wait(seconds):
-            raise Cancelled
+        self._ending.wait(seconds)
         self._going.wait()
+        if self._ending.is_set():
+            raise Cancelled
 
     def tell(self, news: Any) -> None:
         """Hand something to the page; called by the work."""
@@ -128,31 +140,39 @@ class Command:
             [sys.executable, "-m", *self.arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a letter that can't be read must not block the pipe
+            env=os.environ | {"PYTHONUTF8": "1"},
             cwd=project_root(),
         )
-        assert process.stdout is not None
-        lines: list[str] = []
-        watcher = threading.Thread(target=lambda: lines.extend(self._follow(process, work)))
+        lines: deque[str] = deque(maxlen=LAST)
+        watcher = threading.Thread(target=self._follow, args=(process, work, lines), daemon=True)
         watcher.start()
         try:
             while process.poll() is None:
                 work.checkpoint(0.1)
         finally:
             if process.poll() is None:
-                process.terminate()
-                process.wait()
+                self._end(process)
             watcher.join()
-            process.stdout.close()
         if process.returncode:
-            told = "\n".join(lines[-5:])
+            told = "\n".join(lines)
             raise RuntimeError(f"python -m {' '.join(self.arguments)} failed:\n{told}")
 
     @staticmethod
-    def _follow(process: "subprocess.Popen[str]", work: Work) -> list[str]:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            work.tell(lines[-1])
-        return lines
+    def _end(process: "subprocess.Popen[str]") -> None:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @staticmethod
+    def _follow(process: "subprocess.Popen[str]", work: Work, lines: deque[str]) -> None:
+        if process.stdout is None:
+            return
+        with process.stdout as printed:
+            for line in printed:
+                lines.append(line.rstrip())
+                work.tell(lines[-1])

@@ -31,6 +31,7 @@ class Dispersion:
         self.labels = seen.labels[:count].numpy()
         self.coordinates = {m: points[:count] for m, points in seen.coordinates.items()}
         self._answers: dict[str, Predictions] = {}
+        self._values: dict[tuple[str, str], np.ndarray] = {}
 
     def answers(self, method: str) -> Predictions:
         """Return what a model says of the map's images, from one pass."""
@@ -40,21 +41,27 @@ class Dispersion:
         return self._answers[method]
 
     def values(self, method: str, color: str) -> np.ndarray:
-        """Return ``(N,)`` what the images are coloured by."""
-        if color == "damage":
-            before, after = self.answers("original").logits, self.answers(method).logits
-            found = over_unlearning(before, after, self.cell.forget, reduction="none")
-        else:
-            found = self.answers(method).logits.argmax(dim=1)
-        values: np.ndarray = found.cpu().numpy()
-        return values
+        """Return ``(N,)`` what the images are coloured by.
+
+        Args:
+            method: A model of the map.
+            color: ``"damage"`` for nats in [0, ln 2]; else the class that the model answers.
+        """
+        if (method, color) not in self._values:
+            if color == "damage":
+                before, after = self.answers("original").logits, self.answers(method).logits
+                found = over_unlearning(before, after, self.cell.forget, reduction="none")
+            else:
+                found = self.answers(method).logits.argmax(dim=1)
+            self._values[method, color] = found.cpu().numpy()
+        return self._values[method, color]
 
     def sentence(self, index: int, methods: tuple[str, str]) -> str:
         """Return what is to be said of one image: its class, and both models' answers."""
         names = self.study.dataset.class_names
         told = [f"a {names[self.labels[index]]}"]
         if self.labels[index] in self.cell.forget:
-            told[0] += ", of the forget class"
+            told[0] += ", to be forgotten"
         for method in dict.fromkeys(methods):
             share, said = self.answers(method).logits[index].softmax(dim=0).max(dim=0)
             told.append(f"{look(method).label}: {names[int(said)]} ({float(share):.2f})")

@@ -16,11 +16,10 @@ from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from spotter_core.execute import STATIC
 from spotter_core.explorers.stage import Stage
 from spotter_core.plots.style import save_figure
 
-SWITCH = "SPOTTER_STATIC"
-"""Environment variable: 1 for still pictures, 0 for widgets, whatever was found."""
 FRONTENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
 """Set in kernels that a notebook frontend started: Jupyter's server, VS Code, Colab.
 
@@ -31,15 +30,15 @@ def has_widgets(environment: Mapping[str, str] | None = None) -> bool:
     """Return whether controls can be moved here.
 
     Args:
-        environment: Default that of the process; :data:`SWITCH` in it decides, if it is there.
+        environment: Default that of the process; :data:`STATIC` in it decides, if it is there.
 
     Raises:
-        ValueError: If :data:`SWITCH` is neither 0 nor 1.
+        ValueError: If :data:`STATIC` is neither 0 nor 1.
     """
     found = os.environ if environment is None else environment
-    if chosen := found.get(SWITCH):
+    if chosen := found.get(STATIC):
         if chosen not in ("0", "1"):
-            raise ValueError(f"{SWITCH} must be 0 (widgets) or 1 (still pictures), got {chosen!r}")
+            raise ValueError(f"{STATIC} must be 0 (widgets) or 1 (still pictures), got {chosen!r}")
         return chosen == "0"
     shell = get_ipython()
     return hasattr(shell, "kernel") and any(name in found for name in FRONTENDS)

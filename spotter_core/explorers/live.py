@@ -3,6 +3,7 @@
 Layer 10.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +19,11 @@ from spotter_core.plots.run_panels import RunPanels
 from spotter_core.plots.style import YARDSTICKS, look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
-from spotter_core.training import predict
+from spotter_core.training import Diverged, predict
 from spotter_core.trajectory import Moment, follow, moment
 
 MOMENTS = 25
-"""Looks at a run, spread evenly over its epochs."""
+"""Looks at a run at most, spread evenly over its epochs."""
 PACES = {"as fast as it goes": 0.0, "slow": 0.3, "very slow": 1.0}
 """Seconds to wait after each look."""
 
@@ -49,29 +50,41 @@ class Run:
         return found
 
     def epochs(self, method: str) -> int:
-        """Return the most epochs that a method of the profile takes."""
-        settings = self.study.method(method)
-        recipe = getattr(settings, "recipe", settings)
-        return int(recipe.epochs)  # type: ignore[union-attr]
+        """Return the most epochs that a method of the profile takes; 0 if it has none."""
+        return int(getattr(self.study.method(method), "epochs", 0))
 
     def follow(self, method: str, see: Callable[[Moment, np.ndarray], None]) -> None:
-        """Run a method and look at it :data:`MOMENTS` times."""
-        every = max(1, self.epochs(method) // MOMENTS)
-        follow(
-            self.study,
-            self.cell,
-            method,
-            lambda at, network: see(at, self.places(network)),
-            every=every,
-        )
+        """Run a method and look at its start, and then :data:`MOMENTS` times at most.
+
+        Raises:
+            Diverged: If a loss, or a feature that would be shown, is NaN or infinite.
+        """
+
+        def look_at(at: Moment, network: Classifier) -> None:
+            places = self.places(network)
+            if not np.isfinite(places).all():  # a loss of the epoch was finite, the step was not
+                raise Diverged(f"{method}: features are not finite after epoch {at.epoch}")
+            see(at, places)
+
+        every = max(1, math.ceil(self.epochs(method) / MOMENTS))
+        follow(self.study, self.cell, method, look_at, every=every)
 
 
 class LiveRun:
-    """A method at work: losses, accuracies, OU, dispersion and features by epoch."""
+    """A method at work: losses, accuracies, OU, dispersion and features by epoch.
+
+    Raises:
+        ValueError: If no method has epochs.
+    """
 
     def __init__(self, numbers: Run, methods: Sequence[str]) -> None:
         self.numbers = numbers
-        self.methods = [m for m in methods if hasattr(numbers.study.method(m), "epochs")]
+        self.methods = [m for m in methods if numbers.epochs(m)]
+        if not self.methods:
+            raise ValueError(
+                f"methods must name one that takes epochs, got {list(methods)}: there is no run to "
+                "watch; try ['spotter']"
+            )
         self.method, self.pace = self.methods[0], 0.0
         self.figure = screen_figure(9.8, 4.9)
         self.panels = RunPanels(self.figure)
@@ -93,7 +106,10 @@ class LiveRun:
     def draw(self) -> None:
         """Run the method to its end and show the whole of it: what a still picture needs."""
         self._start()
-        self.numbers.follow(self.method, self.panels.add)
+        try:
+            self.numbers.follow(self.method, self.panels.add)
+        except Diverged:
+            self.panels.tell_divergence()
 
     def controls(self) -> Any:
         """Return the controls; the run is begun by hand."""
@@ -129,6 +145,8 @@ class LiveRun:
         self.pace = change["new"]
 
     def _begin(self, _: Any) -> None:
+        if self.work is not None and self.work.busy:  # a second click, before the first was seen
+            return
         self._start()
         self.bar.max = self.numbers.epochs(self.method)
         self.work = Work(self._act, on_news=self._add, on_state=self._state)
@@ -155,9 +173,11 @@ class LiveRun:
             self.work.cancel()
 
     def _state(self, work: Work) -> None:
-        busy = work.state in ("running", "paused")
-        self.moved["method"].disabled = self.buttons["start"].disabled = busy
-        self.buttons["pause"].disabled = self.buttons["cancel"].disabled = not busy
+        self.moved["method"].disabled = self.buttons["start"].disabled = work.busy
+        self.buttons["pause"].disabled = self.buttons["cancel"].disabled = not work.busy
         self.buttons["pause"].description = "Go on" if work.state == "paused" else "Pause"
         told = {"running": "", "ready": "", "failed": f"failed: {work.error}"}
         self.said.value = told.get(work.state, work.state)
+        if isinstance(work.error, Diverged):
+            self.panels.tell_divergence()
+            self.stage.draw()

@@ -15,7 +15,7 @@ from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import over_unlearning
 from spotter_core.neighborhoods import runner_up
 from spotter_core.plots.slice_panels import SlicePanels
-from spotter_core.plots.style import look, screen_figure
+from spotter_core.plots.style import YARDSTICKS, look, screen_figure
 from spotter_core.profiles import Cell
 from spotter_core.runtime import seeded_generator
 from spotter_core.settings import scaled
@@ -34,15 +34,18 @@ from spotter_core.study import Study
 from spotter_core.training import predict
 from spotter_core.workshop import fixed_sample
 
-YARDSTICKS = ("original", "retrain")
 REACH = 3.5
 """Half the side of a slice, in radii of the headline's neighborhood."""
 FINEST, COARSEST = 41, 15
-"""Points a side of a slice: what a still picture has, and the least that is readable."""
+"""Points a side of a slice, odd so that the forget image is one of them.
+
+What a still picture has, and the least that is readable."""
 PATIENCE = 0.08
 """Seconds that the networks' answers on a slice may take; the drawing takes as long again."""
 COUNTED = 256
 """Held-out forget images that OU@epsilon is averaged over at most, so that a slider answers."""
+RUNNER_UP, NOISE = "runner-up", "random noise"
+"""Directions of the second axis; every other one is a class's name."""
 NAMED = 20
 """Classes whose nearest image is offered as a direction; of more, the runner-up's alone is."""
 
@@ -54,20 +57,29 @@ class Neighborhood:
         study: Its models, data and headline neighborhood.
         cell: Forget classes and seed.
         resolution: Points a side of a slice.
+
+    Raises:
+        ValueError: If the headline neighborhood has no epsilon, such as a Gaussian one.
     """
 
     def __init__(self, study: Study, cell: Cell, *, resolution: int = FINEST) -> None:
         self.study, self.cell, self.resolution = study, cell, resolution
         self.original = study.model(cell, "original")
         self.samples = study.part(cell, "forget/test")
-        self.pixels = self.samples.pixels()
+        self.counted = fixed_sample(self.samples, COUNTED, "explorer", cell.classes)
         self.retained = study.split(cell).retain.train
         self.near: Any = study.neighborhood(study.profile.headline)
+        if not hasattr(self.near, "epsilon"):
+            raise ValueError(
+                f"the headline neighborhood must have a radius epsilon, got {self.near}: put one "
+                f"that has first in profile {study.profile.name!r}"
+            )
         logits = study.predictions(cell, "original", "forget/test").logits
         self.order = forget_margin(logits, cell.forget).argsort().tolist()
         self.typical = self.order.index(typical(logits, cell.forget))
         self._views: LRUCache[Any, SliceView] = LRUCache(256)
-        self._planes: LRUCache[Any, Plane] = LRUCache(256)
+        self._planes: LRUCache[Any, Plane] = LRUCache(64)  # three images each
+        self._near: LRUCache[float, tuple[torch.Tensor, torch.Tensor]] = LRUCache(2)
         self._damage: dict[tuple[float, str], float] = {}
 
     @property
@@ -75,19 +87,24 @@ class Neighborhood:
         """Names of the second axis's directions: the runner-up, a class by name, noise."""
         names = self.study.dataset.class_names
         kept = [n for c, n in enumerate(names) if c not in self.cell.forget]
-        return ["runner-up", *(kept if len(names) <= NAMED else []), "random noise"]
+        return [RUNNER_UP, *(kept if len(names) <= NAMED else []), NOISE]
 
     @property
     def epsilons(self) -> list[float]:
         """Radii to choose from, up to three times the headline's."""
-        return [round(self.near.epsilon * step / 10, 6) for step in range(1, 31)]
+        return [self.near.epsilon * (step / 10) for step in range(1, 31)]
+
+    def image(self, place: int) -> torch.Tensor:
+        """Return the forget image at ``place`` in the order of margins, floats in [0, 1]."""
+        i = self.order[place]
+        return self.samples.pixels(slice(i, i + 1))[0]
 
     def plane(self, place: int, direction: str) -> Plane:
         """Return the plane through the image at ``place`` in the order of margins."""
         key = (place, direction)
         if key not in self._planes:
             i = self.order[place]
-            image, label = self.pixels[i], int(self.samples.labels[i])
+            image, label = self.image(place), int(self.samples.labels[i])
             self._planes[key] = boundary_plane(
                 self.original,
                 image,
@@ -100,9 +117,9 @@ class Neighborhood:
         return self._planes[key]
 
     def _towards(self, image: torch.Tensor, direction: str) -> torch.Tensor | None:
-        if direction == "random noise":
+        if direction == NOISE:
             return None
-        if direction == "runner-up":
+        if direction == RUNNER_UP:
             wanted = int(runner_up(self.original, image[None], self.cell.forget))
         else:
             wanted = self.study.dataset.class_names.index(direction)
@@ -127,27 +144,31 @@ class Neighborhood:
     def damage(self, epsilon: float, method: str) -> float:
         """Return OU@epsilon over the held-out forget images, :data:`COUNTED` of them at most."""
         if (epsilon, method) not in self._damage:
-            chosen = fixed_sample(self.samples, COUNTED, "explorer", self.cell.classes)
+            images, before = self._neighbors(epsilon)
+            after = predict(self.study.model(self.cell, method), images).logits
+            self._damage[epsilon, method] = over_unlearning(before, after, self.cell.forget).item()
+        return self._damage[epsilon, method]
+
+    def _neighbors(self, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return points near the counted images, and the original's ``(N, C)`` logits there."""
+        if epsilon not in self._near:
+            chosen = self.counted
             draw = seeded_generator(self.study.profile.dataset, self.cell, "near", "forget/test")
             images = scaled(self.near, epsilon)(
                 self.original, chosen.pixels(), chosen.labels, self.cell.forget, generator=draw
             )
-            before = predict(self.original, images).logits
-            for name in dict.fromkeys((*YARDSTICKS, method)):
-                after = predict(self.study.model(self.cell, name), images).logits
-                found = over_unlearning(before, after, self.cell.forget).item()
-                self._damage[epsilon, name] = found
-        return self._damage[epsilon, method]
+            self._near[epsilon] = images, predict(self.original, images).logits
+        return self._near[epsilon]
 
     def fit_resolution(self) -> None:
         """Choose as many points a side as three networks answer within :data:`PATIENCE`."""
-        trial = self.plane(self.typical, "runner-up").points(torch.linspace(-1, 1, 256).tolist())
+        trial = self.plane(self.typical, RUNNER_UP).points(torch.linspace(-1, 1, 256).tolist())
         predict(self.original, trial)  # the first pass pays for what later ones have
         start = time.perf_counter()
         predict(self.original, trial)
         rate = len(trial) / (time.perf_counter() - start)
         fits = int((rate * PATIENCE / 3) ** 0.5)
-        self.resolution = max(COARSEST, min(FINEST, fits))
+        self.resolution = max(COARSEST, min(FINEST, fits - 1 + fits % 2))
         self._views.clear()
 
 
@@ -156,7 +177,7 @@ class NeighborhoodExplorer:
 
     def __init__(self, numbers: Neighborhood, methods: Sequence[str]) -> None:
         self.numbers, self.methods = numbers, list(methods)
-        self.method, self.place, self.direction = self.methods[0], numbers.typical, "runner-up"
+        self.method, self.place, self.direction = self.methods[0], numbers.typical, RUNNER_UP
         self.epsilon, self.along, self.across = numbers.near.epsilon, numbers.near.epsilon, 0.0
         self.figure = screen_figure(9.8, 5.2)
         names = numbers.study.dataset.class_names
@@ -166,16 +187,16 @@ class NeighborhoodExplorer:
     def draw(self) -> None:
         """Show the slice, the radius and the place that are chosen."""
         view = self.numbers.view(self.place, self.direction, self.method)
-        index = self.numbers.order[self.place]
+        picture = as_pictures(self.numbers.image(self.place)[None])[0]
         count = f"{self.place + 1} of {len(self.numbers.order)} by margin"
-        self.panels.show_view(view, as_pictures(self.numbers.pixels[index][None])[0], count)
+        self.panels.show_view(view, picture, count, toward(self.direction))
         self._radius()
         self._place()
 
     def _radius(self) -> None:
         view = self.numbers.view(self.place, self.direction, self.method)
         overall = {m: self.numbers.damage(self.epsilon, m) for m in view.answers}
-        self.panels.show_radius(view, self.epsilon, overall)
+        self.panels.show_radius(view, self.epsilon, overall, len(self.numbers.counted))
 
     def _place(self) -> None:
         plane, names = self._plane(), self.numbers.study.dataset.class_names
@@ -192,17 +213,16 @@ class NeighborhoodExplorer:
         return self.numbers.plane(self.place, self.direction)
 
     def controls(self) -> Any:
-        """Return the controls; a click into a panel chooses the place, too."""
+        """Return the controls, wired to the picture; a click into a panel moves the diamond."""
         import ipywidgets as w
 
         self.numbers.fit_resolution()
         labels = [(look(m).label, m) for m in self.methods]
         last = len(self.numbers.order)
-        reach = round(REACH * self.numbers.near.epsilon, 6)
-        step = round(reach / 35, 6)
+        reach = REACH * self.numbers.near.epsilon
         self.moved = {
             "method": w.Dropdown(options=labels, value=self.method, description="method"),
-            "direction": w.Dropdown(options=self.numbers.directions, description="across"),
+            "direction": w.Dropdown(options=self.numbers.directions, description="upwards"),
             "place": w.IntSlider(self.place + 1, 1, last, description="image"),
             "epsilon": w.SelectionSlider(
                 options=[(f"{e:g}", e) for e in self.numbers.epsilons],
@@ -210,7 +230,12 @@ class NeighborhoodExplorer:
                 description="ε",
             ),
             "along": w.FloatSlider(
-                self.along, min=-reach, max=reach, step=step, description="walk"
+                self.along,
+                min=-reach,
+                max=reach,
+                step=reach / 35,
+                description="walk",
+                readout_format=".3g",
             ),
         }
         for name, widget in self.moved.items():
@@ -235,6 +260,15 @@ class NeighborhoodExplorer:
 
     def _click(self, event: Any) -> None:
         if event.inaxes in self.panels.grid.flat:
-            self.along, self.across = float(event.xdata), float(event.ydata)
-            self._place()
+            self.across = float(event.ydata)
+            self.moved["along"].value = float(event.xdata)  # the slider goes along, and draws
+            self._place()  # where it stood there already
             self.stage.move()
+
+
+def toward(direction: str) -> str:
+    """Return what a direction leads to, in words."""
+    if direction == NOISE:
+        return NOISE
+    kind = "the runner-up" if direction == RUNNER_UP else f"class {direction}"
+    return f"nearest image of {kind}"

@@ -4,6 +4,7 @@ Layer 10.
 """
 
 import html
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,24 +71,31 @@ class Opening:
         self.work: Work | None = None
 
     def _begin(self, _: Any) -> None:
+        if self.work is not None and self.work.busy:  # a second click, before the first was seen
+            return
         self.work = Work(Command(self.words), on_news=self._line, on_state=self._state)
         self.work.start()
 
     def _line(self, line: str) -> None:
-        number, _, rest = line.partition(" of ")
-        if number.isdigit():
-            self.bar.value = int(number) - 1
-            self.said.value = f"{int(number)} of {rest}"
+        if begun := re.match(r"(\d+) of (\d+): ", line):
+            self.bar.max, self.bar.value = int(begun[2]), int(begun[1]) - 1
+            self.said.value = line
 
     def _state(self, work: Work) -> None:
-        self.make.disabled, self.cancel.disabled = work.state == "running", work.state != "running"
+        self.make.disabled, self.cancel.disabled = work.busy, not work.busy
         if work.state == "cancelled":
             self.said.value = "cancelled; what was finished is kept"
         elif work.state == "failed":
-            self.said.value = ""
-            self.told.value = f"<pre>{html.escape(str(work.error))}</pre>"
+            self._fail(work.error)
         elif work.state == "done":
-            self.box.children = (panel(self.build()),)
+            try:
+                self.box.children = (panel(self.build()),)
+            except (ValueError, ArithmeticError) as error:  # told here: a callback's is in the log
+                self._fail(error)
+
+    def _fail(self, error: BaseException | None) -> None:
+        self.said.value = ""
+        self.told.value = f"<pre>{html.escape(str(error))}</pre>"
 
 
 def sentence(study: Study, cell: Cell, left: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 Layer 10.
 """
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from spotter_core.attacks import PrototypeAttack, PrototypeSweep, draw_support
+from spotter_core.attacks.prototype import rewrite_rows
 from spotter_core.data import ImageSet
 from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import accuracy
@@ -27,8 +29,10 @@ from spotter_core.workshop import fixed_sample
 
 COUNTED = 400
 """Test images of either side at most, so that a slider answers."""
+MOST = 20
+"""Images of each forget class that the attacker holds at most, where there are as many."""
 DRAWS = 20
-"""Draws of the attacker's images behind the mean that stands beside the one shown."""
+"""Draws of the attacker's images to choose from; each is a dot beside the bar of the one shown."""
 ROWS = {
     "unit length, as published": ("cosine", None),
     "as long as the other rows": ("cosine", 1.0),
@@ -47,12 +51,13 @@ class Relearning:
         self.retain = fixed_sample(study.part(cell, "retain/test"), COUNTED, "explorer", cell)
         self._seen: LRUCache[tuple[str, str], Predictions] = LRUCache(64)
         self._axes: dict[str, Tensor] = {}
+        self._corners: dict[str, np.ndarray] = {}
 
     @property
     def most(self) -> int:
-        """The most images that an attacker can hold of each class, 20 at most."""
+        """The most images that an attacker can hold of each class, :data:`MOST` at most."""
         counts = [int((self.pool.labels == c).sum()) for c in self.cell.forget]
-        return min(20, *counts)
+        return min(MOST, *counts)
 
     def seen(self, method: str, side: str) -> Predictions:
         """Return features and logits of a model on ``"pool"``, ``"forget"`` or ``"retain"``."""
@@ -63,29 +68,37 @@ class Relearning:
         return self._seen[method, side]
 
     def attacked(self, method: str, attack: PrototypeAttack, seed: int) -> dict[str, Tensor]:
-        """Return the logits of the attacked model on both sides, by side."""
-        draw = Generator().manual_seed(seed)
-        pool, model = self.pool, self.study.model(self.cell, method)
-        head = attack(model, pool.pixels(), pool.labels, self.cell.forget, generator=draw).head
+        """Return the attacked model's ``(N, C)`` logits, ``{"forget": ..., "retain": ...}``.
+
+        As :class:`PrototypeAttack` would attack it, from features that were computed once.
+
+        Args:
+            method: Of the study, left as it is.
+            attack: Shots, blend and row.
+            seed: Of the draw of the attacker's images.
+        """
+        copied = copy.deepcopy(self.study.model(self.cell, method))
         with torch.no_grad():
-            return {s: head(self.seen(method, s).features) for s in ("forget", "retain")}
+            rewrite_rows(copied, self.cell.forget, self._held(method, attack.shots, seed), attack)
+            return {s: copied.head(self.seen(method, s).features) for s in ("forget", "retain")}
+
+    def _held(self, method: str, shots: int, seed: int) -> Tensor:
+        """Return ``(F, K, D)`` features of the images that the attacker holds in a draw."""
+        draw = Generator().manual_seed(seed)
+        support = draw_support(self.pool.labels, self.cell.forget, shots, draw)
+        return self.seen(method, "pool").features[support]
 
     def regained(self, method: str, attack: PrototypeAttack, seed: int) -> Regained:
-        """Return what an attack brings back, in this draw and in :data:`DRAWS` others."""
+        """Return what an attack brings back in one draw, and in each of :data:`DRAWS`."""
         logits = self.attacked(method, attack, seed)
         sweep = PrototypeSweep(
             (attack.shots,), (attack.alpha,), tuple(range(DRAWS)), attack.metric, attack.scale
         )
-        model, pool, target = (
-            self.study.model(self.cell, method),
-            self.seen(method, "pool"),
-            "forget",
-        )
         draws = sweep(
-            model.head,
-            pool.features,
+            self.study.model(self.cell, method).head,
+            self.seen(method, "pool").features,
             self.pool.labels,
-            self.seen(method, target),
+            self.seen(method, "forget"),
             self.forget.labels,
             self.cell.forget,
         )
@@ -100,7 +113,8 @@ class Relearning:
         """Return ``(2, D)`` orthonormal axes of the picture, which no attack moves.
 
         The first leads from the mean of the retained classes to the forget classes', the second
-        along the widest spread of the retained classes' means.
+        along the widest spread of the retained classes' means; of the images, where only one class
+        is retained.
         """
         if method not in self._axes:
             unit = {
@@ -109,33 +123,43 @@ class Relearning:
             labels = self.retain.labels
             means = torch.stack([unit["retain"][labels == c].mean(0) for c in labels.unique()])
             first = F.normalize(unit["forget"].mean(0) - means.mean(0), dim=0)
-            rest = means - means.mean(0)
+            spread = means if len(means) > 1 else unit["retain"]
+            rest = spread - spread.mean(0)
             rest = rest - (rest @ first)[:, None] * first
             second = torch.linalg.svd(rest, full_matrices=False).Vh[0]
-            self._axes[method] = torch.stack([first, second * second.sum().sign()])
+            second = F.normalize(second - (second @ first) * first, dim=0)
+            self._axes[method] = torch.stack([first, second * (1.0 if second.sum() >= 0 else -1.0)])
         return self._axes[method]
+
+    def place(self, method: str, features: Tensor) -> np.ndarray:
+        """Return ``(N, 2)`` places of ``(..., D)`` features at unit length in the plane."""
+        found: np.ndarray = (F.normalize(features, dim=-1) @ self.axes(method).T).cpu().numpy()
+        return found.reshape(-1, 2)
+
+    def corners(self, method: str) -> np.ndarray:
+        """Return ``(2, 2)`` lowest and highest place of all that any attack can show of a model."""
+        if method not in self._corners:
+            held = torch.stack([self._held(method, self.most, seed) for seed in range(DRAWS)])
+            prototypes = held.cumsum(dim=2)  # (S, F, K, D): of all k at once, but for their length
+            sides = [self.seen(method, s).features for s in ("forget", "retain")]
+            shown = np.concatenate([self.place(method, f) for f in (*sides, held, prototypes)])
+            self._corners[method] = np.stack([shown.min(axis=0), shown.max(axis=0)])
+        return self._corners[method]
 
     def cloud(self, method: str, attack: PrototypeAttack, seed: int) -> Cloud:
         """Return the embedding of one model under attack, in the plane of :meth:`axes`."""
-        logits, axes = self.attacked(method, attack, seed), self.axes(method)
-        support = draw_support(
-            self.pool.labels, self.cell.forget, attack.shots, Generator().manual_seed(seed)
-        )
-        held = self.seen(method, "pool").features[support]  # (F, K, D)
-        prototypes = F.normalize(held.mean(dim=1), dim=1)
-
-        def place(features: Tensor) -> np.ndarray:
-            found: np.ndarray = (F.normalize(features, dim=-1) @ axes.T).cpu().numpy()
-            return found.reshape(-1, 2)
-
+        logits, held = self.attacked(method, attack, seed), self._held(method, attack.shots, seed)
+        named = logits["forget"].argmax(dim=1) == self.forget.labels
         return Cloud(
-            forget=place(self.seen(method, "forget").features),
-            retain=place(self.seen(method, "retain").features),
+            forget=self.place(method, self.seen(method, "forget").features),
+            retain=self.place(method, self.seen(method, "retain").features),
             retain_labels=self.retain.labels.cpu().numpy(),
+            named=named.cpu().numpy(),
             forget_margin=forget_margin(logits["forget"], self.cell.forget).cpu().numpy(),
             retain_margin=forget_margin(logits["retain"], self.cell.forget).cpu().numpy(),
-            support=place(held),
-            prototypes=place(prototypes),
+            support=self.place(method, held),
+            prototypes=self.place(method, held.mean(dim=1)),
+            corners=self.corners(method),
         )
 
 
@@ -144,12 +168,12 @@ class RelearningExplorer:
 
     def __init__(self, numbers: Relearning, methods: Sequence[str]) -> None:
         self.numbers, self.methods = numbers, list(methods)
-        self.method, self.shots, self.alpha, self.seed = self.methods[0], 5, 1.0, 0
-        self.shots = min(self.shots, numbers.most)
+        self.method, self.alpha, self.seed = self.methods[0], 1.0, 0
+        self.shots = min(5, numbers.most)
         self.row = next(iter(ROWS))
         self.figure = screen_figure(9.8, 4.6)
         names = numbers.study.dataset.class_names
-        self.panels = RelearningPanels(self.figure, names, numbers.cell.forget)
+        self.panels = RelearningPanels(self.figure, names, DRAWS)
         self.stage = Stage(self.figure, self.panels.moving)
 
     @property

@@ -46,7 +46,8 @@ class MapPanels:
         self.panels = [figure.add_axes((0.005 + i * 0.385, 0.09, width, 0.84)) for i in (0, 1)]
         self.picture = figure.add_axes((0.785, 0.5, 0.2, 0.4))
         self.picture.set_axis_off()
-        self.said = figure.text(0.785, 0.46, "", va="top", fontsize=8.5)
+        where: dict[str, Any] = {"transform": self.picture.transAxes, "va": "top", "fontsize": 8.5}
+        self.said = self.picture.text(0.0, -0.1, "", **where)  # of Axes: saved although it moves
         self.bar = figure.add_axes((0.2, 0.045, 0.4, 0.02))
         figure.colorbar(
             ScalarMappable(Normalize(0.0, LN_2), inks().damage_map),
@@ -88,7 +89,7 @@ class MapPanels:
             ring.set_linewidth(1.6)
             self.rings.append(ring)
         self.models = list(models)
-        if color == "method":
+        if color != "damage":
             self.panels[0].legend(loc="upper left", fontsize=7.5, handletextpad=0.1)
 
     def _by_damage(self, ax: Axes, points: np.ndarray, damage: np.ndarray) -> None:

@@ -17,8 +17,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spotter_core.plots.embedding import scatter
-from spotter_core.plots.style import inks, look, on_paper
+from spotter_core.plots.embedding import NAMED, name_class, scatter
+from spotter_core.plots.style import inks, legible, look, on_paper
 
 GRID, NEAREST = 48, 7
 """Points a side at which the land is drawn, and the images that are asked for each of them."""
@@ -34,19 +34,23 @@ class Cloud:
         forget: ``(N, 2)`` held-out forget images.
         retain: ``(M, 2)`` held-out retained images.
         retain_labels: ``(M,)`` classes.
+        named: ``(N,)`` whether a forget image is given its class after the attack.
         forget_margin: ``(N,)`` best forget logit less the best retained one, after the attack.
         retain_margin: ``(M,)``.
         support: ``(K, 2)`` the attacker's images.
         prototypes: ``(F, 2)``.
+        corners: ``(2, 2)`` lowest and highest place that any attack on this model shows.
     """
 
     forget: np.ndarray
     retain: np.ndarray
     retain_labels: np.ndarray
+    named: np.ndarray
     forget_margin: np.ndarray
     retain_margin: np.ndarray
     support: np.ndarray
     prototypes: np.ndarray
+    corners: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Regained:
 
     Attributes:
         forget: Accuracy on held-out forget images.
-        draws: The same for other draws of the attacker's images.
+        draws: The same for every draw of the attacker's images, this one's among them.
         retain: Accuracy on held-out retained images.
         before: The same without the attack.
     """
@@ -67,21 +71,25 @@ class Regained:
 
 
 class RelearningPanels:
-    """Embedding, gauge and price; moved by :meth:`show`."""
+    """Embedding, gauge and price; moved by :meth:`show`.
+
+    Args:
+        figure: Empty; its layout is set here.
+        class_names: Of all classes.
+        draws: Of the attacker's images, that stand as dots beside the one shown.
+    """
 
     @on_paper
-    def __init__(
-        self, figure: Figure, class_names: Sequence[str], forget_classes: Sequence[int]
-    ) -> None:
-        self.figure, self.names, self.forget_classes = figure, class_names, forget_classes
+    def __init__(self, figure: Figure, class_names: Sequence[str], draws: int) -> None:
+        self.figure, self.names = figure, class_names
         figure.set_layout_engine("none")
         spec = figure.add_gridspec(2, 2, width_ratios=[1.35, 1.0], height_ratios=[1.0, 1.0])
-        spec.update(left=0.045, right=0.985, top=0.92, bottom=0.13, wspace=0.42, hspace=0.75)
+        spec.update(left=0.045, right=0.985, top=0.92, bottom=0.16, wspace=0.42, hspace=0.75)
         self.cloud = figure.add_subplot(spec[:, 0])
         self.title = self.cloud.set_title("")
         self.gauge = Gauge(
             figure.add_subplot(spec[0, 1]),
-            "What comes back (dots: 20 draws)",
+            f"What comes back (dots: {draws} draws)",
             "forget accuracy regained (%), lower is safer",
             "o",
         )
@@ -106,8 +114,8 @@ class RelearningPanels:
     def moving(self) -> list[Artist]:
         """Return what another attack moves, from the back to the front."""
         land = [] if self.land is None else [self.land]
-        cloud = [*land, self.retained, *self.cloud.texts, *self.dots.values(), self.title]
-        return [*cloud, *self.gauge.moving(), *self.price.moving()]
+        cloud = [*land, self.retained, *self.dots.values(), *self.cloud.texts]
+        return [*cloud, self.title, *self.gauge.moving(), *self.price.moving()]
 
     @on_paper
     def show(self, title: str, cloud: Cloud, regained: Mapping[str, Regained]) -> None:
@@ -118,7 +126,7 @@ class RelearningPanels:
             cloud: Its embedding.
             regained: By model, both yardsticks among them.
         """
-        named = int((cloud.forget_margin > 0).sum())
+        named = int(cloud.named.sum())
         self.title.set_text(f"{title}: {named} of {len(cloud.forget)} are named again")
         self._draw_cloud(cloud)
         after = {m: 100 * r.forget for m, r in regained.items()}
@@ -131,9 +139,8 @@ class RelearningPanels:
         if self.shown is None or not np.array_equal(self.shown.retain, cloud.retain):
             self._start(cloud)
         self.shown = cloud
-        named = cloud.forget_margin > 0
         hollow = ax.get_facecolor()
-        self.dots["forget"].set_facecolor([color if yes else hollow for yes in named])
+        self.dots["forget"].set_facecolor([color if yes else hollow for yes in cloud.named])
         self.dots["support"].set_offsets(cloud.support)
         self.dots["prototype"].set_offsets(cloud.prototypes)
         if self.land is not None:
@@ -160,18 +167,6 @@ class RelearningPanels:
         crowd = inks().crowd
         greys = [crowd[c % len(crowd)] for c in cloud.retain_labels]
         self.retained = scatter(ax, cloud.retain, s=9, c=greys, linewidths=0, zorder=2)
-        for c in np.unique(cloud.retain_labels):
-            x, y = np.median(cloud.retain[cloud.retain_labels == c], axis=0)
-            ax.text(
-                x,
-                y,
-                self.names[c],
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=inks().quiet,
-                zorder=6,
-            )
         empty = np.empty((0, 2))
         self.dots = {
             "forget": scatter(ax, cloud.forget, s=20, edgecolors=color, linewidths=1.0, zorder=4),
@@ -180,14 +175,21 @@ class RelearningPanels:
         }
         ring = Line2D([], [], marker="o", linestyle="", color=color, markerfacecolor="none")
         marks = [ring, self.dots["support"], self.dots["prototype"]]
-        names = ["held-out forget image\n(filled: named again)", "attacker's images", "prototype"]
-        ax.legend(marks, names, loc="upper left", fontsize=7.5, handletextpad=0.2, frameon=True)
-        points = np.concatenate([cloud.forget, cloud.retain])
-        everything = np.concatenate([points, cloud.support])
-        low, high = everything.min(axis=0), everything.max(axis=0)
-        margin = 0.07 * (high - low)
-        low, high = low - margin, high + margin * (1.0, 2.4)
+        names = ["forget image (filled: named again)", "attacker's images", "prototype"]
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08), "ncols": 3}
+        ax.legend(marks, names, fontsize=8, handletextpad=0.1, columnspacing=1.2, **below)
+        margin = 0.07 * (cloud.corners[1] - cloud.corners[0])
+        low, high = cloud.corners[0] - margin, cloud.corners[1] + margin
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        classes = np.unique(cloud.retain_labels)
+        for c in classes if len(classes) <= NAMED else []:
+            middle = np.median(cloud.retain[cloud.retain_labels == c], axis=0)
+            name_class(ax, self.names[c], middle)
+            ax.texts[-1].set_path_effects([])  # a halo would be drawn anew with every move
+        self._ask_neighbors(np.concatenate([cloud.forget, cloud.retain]), low, high)
+
+    def _ask_neighbors(self, points: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Choose the images that each place of the land is told by, and their weights."""
         self.mesh = np.meshgrid(*(np.linspace(a, b, GRID) for a, b in zip(low, high, strict=True)))
         places = np.stack(self.mesh, axis=-1)[:, :, None]
         distance = (((places - points) / (high - low)) ** 2).sum(axis=-1)
@@ -227,7 +229,8 @@ class Gauge:
             inside = value > ROOM_FOR_NUMBER
             self.texts[y].set(text=f"{value:.0f}", x=value - 1 if inside else value + 1)
             self.texts[y].set(ha="right" if inside else "left")
-            self.texts[y].set(color=inks().paper if inside else inks().quiet)
+            within = legible(self.bars[y].get_facecolor()[:3])
+            self.texts[y].set(color=within if inside else inks().quiet)
             heights = np.full(len(marks[model]), y + (0.43 if self.marker == "o" else 0.0))
             self.marks[y].set_offsets(np.column_stack([marks[model], heights]))
 

@@ -17,8 +17,8 @@ from spotter_core.plots.style import LN_2, inks, look, on_paper
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.trajectory import Moment
 
-ROOM = 10.0
-"""Percentage points below what is drawn of the retained images."""
+ROOM = 0.1
+"""What an axis is given below a value that would leave it, in the unit of a :class:`Moment`."""
 MEASURES = {
     "forget_accuracy": ("forget accuracy (%)\nlower: forgotten", 100.0, (-4.0, 104.0)),
     "retain_accuracy": ("retain accuracy (%)\nhigher is better", 100.0, (None, 104.0)),
@@ -75,7 +75,7 @@ class RunPanels:
                 ax.axhline(factor * getattr(at, name), **line)
             self.curves[name] = ax.plot([], [], **(style.line() | {"markersize": 3.5}))[0]
             lowest = min(factor * getattr(at, name) for at in yardsticks.values())
-            ax.set(xlim=(0, epochs), ylim=(lowest - ROOM if low is None else low, high))
+            ax.set(xlim=(0, epochs), ylim=(lowest - factor * ROOM if low is None else low, high))
             ax.set_ylabel(label, fontsize=8)
             ax.tick_params(labelsize=8)
         self.axes["forget_accuracy"].legend(loc="center right", fontsize=7.5)
@@ -103,8 +103,9 @@ class RunPanels:
         self.forgotten = forgotten
         self.retained = scatter(self.cloud, places[~forgotten], s=7, c=greys, **options)
         self.dots = scatter(self.cloud, places[forgotten], s=12, c=inks().forget[0], **options)
-        half = 1.15 * np.abs(places).max()
-        self.cloud.set(xticks=[], yticks=[], xlim=(-half, half), ylim=(-half, half))
+        self.half = 0.0
+        self.cloud.set(xticks=[], yticks=[])
+        self._hold(places)
         self.cloud.grid(visible=False)
         self.cloud.spines[:].set_visible(True)
         self.cloud.set_ylabel("features, in the\noriginal's plane", fontsize=8, color=inks().quiet)
@@ -118,7 +119,7 @@ class RunPanels:
             values = [factor * getattr(m, name) for m in self.seen]
             self.curves[name].set_data(epochs, values)
             if min(values) < self.axes[name].get_ylim()[0]:
-                self.axes[name].set_ylim(bottom=min(values) - ROOM)
+                self.axes[name].set_ylim(bottom=min(values) - factor * ROOM)
         for name, value in at.losses.items():
             if name not in self.lines:
                 shades = (inks().ink, *inks().forget[1:], inks().forget[0])  # losses are no methods
@@ -131,7 +132,20 @@ class RunPanels:
         if self.lines:
             self.losses.relim()
             self.losses.autoscale_view(scalex=False)
+        self._hold(places)
         self.retained.set_offsets(places[~self.forgotten])
         self.dots.set_offsets(places[self.forgotten])
         title = f"{look(self.method).label}: epoch {at.epoch} of {self.epochs}"
         self.cloud.set_title(title, fontsize=9.5)
+
+    @on_paper
+    def tell_divergence(self) -> None:
+        """Say above the features that the run has diverged, and after which epoch."""
+        last = self.seen[-1].epoch if self.seen else 0
+        title = f"{look(self.method).label}: diverged after epoch {last}"
+        self.cloud.set_title(title, fontsize=9.5, color=inks().bad)
+
+    def _hold(self, places: np.ndarray) -> None:
+        """Widen the features' panel, if it must be, to hold ``(N, 2)`` places."""
+        self.half = max(self.half, 1.15 * float(np.abs(places).max()))
+        self.cloud.set(xlim=(-self.half, self.half), ylim=(-self.half, self.half))

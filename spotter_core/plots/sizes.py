@@ -9,6 +9,9 @@ with their ``rc_context``.
 """
 
 import textwrap
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -28,6 +31,32 @@ POINTS = 72
 """Of an inch."""
 DOTS = 90
 """Of an inch of a figure on the screen that is moved by hand."""
+LENGTHS = {
+    "font.size": FONT,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.labelpad": 4.0,
+    "axes.titlepad": 6.0,
+    "axes.linewidth": 0.8,
+    "figure.constrained_layout.h_pad": 3 / 72,
+    "figure.constrained_layout.w_pad": 3 / 72,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "lines.markeredgewidth": 1.2,
+    "patch.linewidth": 1.0,
+    "xtick.major.pad": 3.5,
+    "xtick.major.size": 3.5,
+    "xtick.major.width": 0.8,
+    "ytick.major.pad": 3.5,
+    "ytick.major.size": 3.5,
+    "ytick.major.width": 0.8,
+}
+"""On paper; those that the study does not choose are Matplotlib's own, so that they grow, too."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def scale() -> float:
@@ -50,12 +79,34 @@ def figure_size(width: float, height: float) -> tuple[float, float]:
     return min(sized(width), max(width, SLIDE)), sized(height)
 
 
+def on_paper(draw: Callable[P, R]) -> Callable[P, R]:
+    """Return ``draw`` with the sizes of paper, whatever the context; the theme stays."""
+
+    @wraps(draw)
+    def drawn(*given: P.args, **named: P.kwargs) -> R:
+        if scale() == 1.0:
+            return draw(*given, **named)
+        with mpl.rc_context(LENGTHS):  # type: ignore[arg-type]
+            return draw(*given, **named)
+
+    return drawn
+
+
+class ScreenFigure(Figure):
+    """A figure whose ticks, which Matplotlib makes late, have the sizes of paper like the rest."""
+
+    @on_paper
+    def draw(self, renderer: Any) -> None:
+        """Draw everything that does not move."""
+        super().draw(renderer)
+
+
 def screen_figure(width: float, height: float) -> Figure:
     """Return a figure to be moved by hand, of so many inches on paper, larger on a slide.
 
     It is enlarged as a whole: what is in it is sized as on paper (:func:`on_paper`).
     """
-    return Figure(figsize=(width, height), dpi=DOTS * min(scale(), SLIDE / width))
+    return ScreenFigure(figsize=(width, height), dpi=DOTS * min(scale(), SLIDE / width))
 
 
 def width_of(ax: Axes) -> float:

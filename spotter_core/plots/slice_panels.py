@@ -90,13 +90,14 @@ class SlicePanels:
         return [*self.edges, *self.samples, *self.places, *self.told, *_parts(self.pictures[1])]
 
     @on_paper
-    def show_view(self, view: SliceView, image: np.ndarray, caption: str) -> None:
+    def show_view(self, view: SliceView, image: np.ndarray, caption: str, direction: str) -> None:
         """Show another slice, or another model beside the original.
 
         Args:
             view: A slice with as many models as there are columns.
             image: ``(H, W)`` or ``(H, W, 3)`` the forget sample in [0, 1].
             caption: What stands below it.
+            direction: What the second axis leads to.
         """
         extent, inches = frame_of(view), width_of(self.grid[0, 0])
         lines = _outline(view, view.answers["original"].margin, 0.0)
@@ -109,30 +110,36 @@ class SlicePanels:
             above.set_title(look(model).label)
             for c, place in name_places(view, model, self.names, inches).items():
                 weight = "bold" if c in view.forget_classes else "normal"
-                name = above.text(*place, self.names[c], ha="center", va="center", zorder=6)
+                name = above.text(*place, self.names[c], ha="center", va="center", zorder=4)
                 name.set(fontsize=8.5, fontweight=weight)
                 self.texts.append(name)
         for boundary in self.boundaries:
             boundary.set_segments(lines)
         where = "the boundary" if view.target is None else f"class {self.names[view.target]}"
-        self.grid[1, 0].set_xlabel(f"towards {where} (pixel units)", labelpad=2)
+        below = self.grid[1, self.grid.shape[1] // 2]
+        below.set_xlabel(f"→ {where} · ↑ {direction} (pixel units)", labelpad=2)
         _picture(self.pictures[0], image, f"forget image\n{caption}")
 
     @on_paper
-    def show_radius(self, view: SliceView, epsilon: float, overall: Mapping[str, float]) -> None:
+    def show_radius(
+        self, view: SliceView, epsilon: float, overall: Mapping[str, float], count: int
+    ) -> None:
         """Draw the neighborhood's edge at another radius, with the mean damage inside it.
 
         Args:
             view: The slice that is shown.
             epsilon: Pixel units.
-            overall: OU of every model in the same neighborhood of all held-out forget images.
+            overall: OU of every model in the same neighborhood of ``count`` held-out forget images.
+            count: So many.
         """
         lines, inside = _outline(view, view.distance, epsilon), view.distance <= epsilon
         for edge in self.edges:
             edge.set_segments(lines)
         for model, told in zip(view.answers, self.told, strict=True):
             here = float(view.answers[model].over_unlearning[inside].mean())
-            told.set_text(f"inside the dashes {here:.3f}\nall images, OU@ε {overall[model]:.3f}")
+            told.set_text(
+                f"inside the dashes {here:.3f}\nOU@ε, {count} images {overall[model]:.3f}"
+            )
 
     @on_paper
     def show_place(

@@ -13,28 +13,24 @@ All colours are in :mod:`~spotter_core.plots.inks`, all sizes in :mod:`~spotter_
 
 import hashlib
 import os
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 
 from spotter_core.plots.inks import METHODS, RESERVE, THEMES, inks, legible, of_theme, outline
 from spotter_core.plots.saving import save_figure
 from spotter_core.plots.sizes import (
-    FONT,
+    LENGTHS,
     SCALES,
     area,
     figure_size,
     fitted,
+    on_paper,
     scale,
     screen_figure,
     sized,
     width_of,
 )
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 __all__ = [
     "CONTROLS",
@@ -183,19 +179,6 @@ def use_style(context: Context | None = None, theme: Theme | None = None) -> Non
     mpl.rcParams.update({**FLAGS, **settings, "grid.color": colors.grid})
 
 
-def on_paper(draw: Callable[P, R]) -> Callable[P, R]:
-    """Return ``draw`` with the sizes of paper, whatever the context; the theme stays."""
-
-    @wraps(draw)
-    def drawn(*given: P.args, **named: P.kwargs) -> R:
-        if scale() == 1.0:
-            return draw(*given, **named)
-        with mpl.rc_context(LENGTHS):  # type: ignore[arg-type]
-            return draw(*given, **named)
-
-    return drawn
-
-
 def wishes(words: str) -> dict[str, str]:
     """Return context and theme as the environment variable wishes them.
 
@@ -227,28 +210,5 @@ FLAGS: dict[Any, Any] = {
     "legend.frameon": False,
     "image.interpolation": "nearest",
 }
-LENGTHS = {
-    "font.size": FONT,
-    "axes.titlesize": 10.5,
-    "axes.labelsize": 9.5,
-    "axes.labelpad": 4.0,
-    "axes.titlepad": 6.0,
-    "axes.linewidth": 0.8,
-    "figure.constrained_layout.h_pad": 3 / 72,
-    "figure.constrained_layout.w_pad": 3 / 72,
-    "grid.linewidth": 0.6,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5.0,
-    "lines.markeredgewidth": 1.2,
-    "patch.linewidth": 1.0,
-    "xtick.major.pad": 3.5,
-    "xtick.major.size": 3.5,
-    "xtick.major.width": 0.8,
-    "ytick.major.pad": 3.5,
-    "ytick.major.size": 3.5,
-    "ytick.major.width": 0.8,
-}
-"""On paper; those that the study does not choose are Matplotlib's own, so that they grow, too."""
 INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 PAPERED = ("figure.facecolor", "axes.facecolor", "figure.edgecolor")
