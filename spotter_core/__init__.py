@@ -2,8 +2,9 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, devices and seeds,
-   memory that runs out, argument checks, the code that a result depends on.
+0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, whether
+   somebody looks, devices and seeds, memory that runs out, argument checks, the code that a result
+   depends on.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
    ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's

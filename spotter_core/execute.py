@@ -18,16 +18,13 @@ from typing import Any, TextIO
 import yaml
 
 from spotter_core.files import project_root
+from spotter_core.frontends import STATIC
 
 log = logging.getLogger(__name__)
 
 # papermill's jsonschema checks addresses by a grammar that takes a second or more to compile, in
 # every job, and that no notebook needs; where it can't be imported, it is left out
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-
-
-STATIC = "SPOTTER_STATIC"
-"""Environment variable: 1 for still pictures where there could be controls, 0 for controls."""
 
 
 def refuse_unknown(given: set[str], declared: Mapping[str, Any]) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from spotter_core.execute import refuse_unknown
 from spotter_core.files import project_root
+from spotter_core.frontends import has_widgets
+from spotter_core.prepare import missing
 from spotter_core.profiles import Cell
 from spotter_core.results import Row, save_rows
 from spotter_core.runtime import describe_run
@@ -75,7 +77,27 @@ def start(namespace: Mapping[str, Any]) -> tuple[Study, list[Cell], Path]:
         f"{study.profile.label}, {study.arch}, {len(cells)} cell(s) of profile {study.profile.name}"
     )
     print(f"Python {facts['python']}, torch {facts['torch']}, {facts['hardware']}")
+    if has_widgets():
+        print(what_is_missing(study, cells), end="")
     return study, cells, figures
+
+
+def what_is_missing(study: Study, cells: Sequence[Cell]) -> str:
+    """Return what a reader who opens a notebook is told where models are not made yet.
+
+    Nothing where all are there: a batch run makes what it needs and is not told.
+    """
+    left = [str(cell) for cell in cells if missing(study, cell, list(study.profile.methods))]
+    if not left:
+        return ""
+    profile = study.profile.name
+    told = (
+        f"\nNot all models of {', '.join(left)} are made yet.\n"
+        f"  make study PROFILE={profile}  makes the whole study, all rows and pictures;\n"
+        f"  run on, and those that this notebook needs are made here, with a bar for each.\n"
+    )
+    small = '  A small live version, a minute or two: profile = "digits" in the parameters cell.\n'
+    return told if profile == "digits" else told + small
 
 
 def publish_rows(rows: Sequence[Row], path: Path) -> None:

@@ -13,7 +13,7 @@ from spotter_core.sources import PACKAGE, ROOT, imported_modules
 # A file imports only from layers below its own. Change the docstrings with this table: that of the
 # package, and the layer that a file says it is in.
 LAYERS = [
-    ["files", "runtime", "memory", "_checks", "sources"],
+    ["files", "frontends", "runtime", "memory", "_checks", "sources"],
     [
         "divergence",
         "architectures",
@@ -148,6 +148,7 @@ INSIDE = {
 }
 LIGHT = [
     "files",
+    "frontends",
     "sources",
     "profiles",
     "results",

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from spotter_core.measurements import accuracies
-from spotter_core.notebooks import INJECTED, check_parameters, publish_rows, start
+from spotter_core.notebooks import (
+    INJECTED,
+    check_parameters,
+    publish_rows,
+    start,
+    what_is_missing,
+)
 from spotter_core.profiles import Cell
 from spotter_core.results import load_about, load_rows
 from spotter_core.sources import imported_modules
@@ -175,6 +181,33 @@ def test_parameters_are_checked_first(begin):
         ValueError, match="unknown parameter sedes: this notebook has profile, cells"
     ):
         begin(In=[INJECTED + "sedes = [1]"])
+
+
+def test_who_opens_a_notebook_before_its_models_exist_is_told_what_makes_them(
+    begin, capsys, monkeypatch
+):
+    begin()
+    assert "make study" not in capsys.readouterr().out  # a batch run makes them and is not told
+    monkeypatch.setattr("spotter_core.notebooks.has_widgets", lambda: True)
+    begin()
+    told = capsys.readouterr().out
+    assert "Not all models of forget3-seed0 are made yet" in told
+    assert "make study PROFILE=digits" in told
+    assert "small live version" not in told  # this is the small one
+
+
+def test_where_all_models_are_made_nothing_is_said(begin, monkeypatch):
+    study, cells, _ = begin()
+    monkeypatch.setattr("spotter_core.notebooks.missing", lambda *_: [])
+    assert what_is_missing(study, cells) == ""
+
+
+def test_a_study_that_takes_hours_names_the_small_one(begin, monkeypatch):
+    study, cells, _ = begin()
+    object.__setattr__(study.profile, "name", "cifar10-small")
+    told = what_is_missing(study, cells)
+    assert "make study PROFILE=cifar10-small" in told
+    assert 'profile = "digits"' in told
 
 
 def test_the_rows_behind_a_picture_are_published_with_versions(begin, tmp_path):

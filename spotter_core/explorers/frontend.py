@@ -6,43 +6,17 @@ widget's answer may wait for ever, and the saved copy would hold controls that d
 """
 
 import asyncio
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from IPython.core.getipython import get_ipython
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from spotter_core.execute import STATIC
 from spotter_core.explorers.stage import Stage
+from spotter_core.frontends import has_widgets
 from spotter_core.plots.style import save_figure
-
-FRONTENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG")
-"""Set in kernels that a notebook frontend started: Jupyter's server, VS Code, Colab.
-
-An executor such as papermill, nbclient or nbmake starts its kernel itself and sets none."""
-
-
-def has_widgets(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether controls can be moved here.
-
-    Args:
-        environment: Default that of the process; :data:`STATIC` in it decides, if it is there.
-
-    Raises:
-        ValueError: If :data:`STATIC` is neither 0 nor 1.
-    """
-    found = os.environ if environment is None else environment
-    if chosen := found.get(STATIC):
-        if chosen not in ("0", "1"):
-            raise ValueError(f"{STATIC} must be 0 (widgets) or 1 (still pictures), got {chosen!r}")
-        return chosen == "0"
-    shell = get_ipython()
-    return hasattr(shell, "kernel") and any(name in found for name in FRONTENDS)
-
 
 SOON = 0.03
 """Seconds that moves of the pointer are gathered for."""

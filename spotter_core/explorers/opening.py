@@ -12,7 +12,8 @@ from typing import Any
 from IPython.display import display
 
 from spotter_core.explorers.background import Command, Work
-from spotter_core.explorers.frontend import Explorer, has_widgets, panel, show
+from spotter_core.explorers.frontend import Explorer, panel, show
+from spotter_core.frontends import has_widgets
 from spotter_core.prepare import command, missing
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
