@@ -165,7 +165,7 @@ def test_the_demo_makes_what_is_missing_and_every_control_moves_it(opened):
                 until(lambda c=canvas, b=before: demo.pixels(c) != b, 10, f"what {label} moves")
     note(demo_ms={label: round(statistics.median(each)) for label, each in times.items()})
     choose(demo, near, "method", "Random label")
-    choose(demo, near, "across", "random noise")
+    choose(demo, near, "upwards", "random noise")
     choose(demo, back, "new row", "as long as the other rows")
     choose(demo, space, "colour by", "damage")
     page.screenshot(path=SHOTS / "10_demo.png")
@@ -207,7 +207,7 @@ def film(demo, canvas):
     """Keep the neighborhood's explorer in motion, for the README."""
     panel = demo.panel(canvas)
     canvas.scroll_into_view_if_needed()
-    demo.control("across").locator("select").select_option("runner-up")
+    demo.control("upwards").locator("select").select_option("runner-up")
     frames = []
     for label, key, moves in (
         ("ε", "ArrowRight", 8),

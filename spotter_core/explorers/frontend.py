@@ -6,6 +6,7 @@ widget's answer may wait for ever, and the saved copy would hold controls that d
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from spotter_core.explorers.stage import Stage
 from spotter_core.frontends import has_widgets
 from spotter_core.plots.style import save_figure
 
+PAUSE = 0.25
+"""Seconds without a move after which a picture is refined."""
 SOON = 0.03
 """Seconds that moves of the pointer are gathered for."""
 
@@ -74,6 +77,23 @@ def live_canvas(figure: Figure) -> Any:
     canvas.header_visible = canvas.footer_visible = canvas.resizable = False
     FigureManager(canvas, 0)
     return canvas
+
+
+def after_a_pause(act: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does ``act`` once it was not called for :data:`PAUSE` seconds.
+
+    Without an event loop, as in a test, it does nothing: what waits for a pause is a refinement.
+    """
+    waiting: asyncio.TimerHandle | None = None
+
+    def call() -> None:
+        nonlocal waiting
+        if waiting is not None:
+            waiting.cancel()
+        with contextlib.suppress(RuntimeError):
+            waiting = asyncio.get_running_loop().call_later(PAUSE, act)
+
+    return call
 
 
 def lately(act: Callable[[], None]) -> Callable[[], None]:

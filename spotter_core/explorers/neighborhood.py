@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from cachetools import LRUCache
 
+from spotter_core.explorers.frontend import after_a_pause
 from spotter_core.explorers.stage import Stage
 from spotter_core.metrics import over_unlearning
 from spotter_core.neighborhoods import runner_up
@@ -40,8 +41,8 @@ FINEST, COARSEST = 41, 15
 """Points a side of a slice, odd so that the forget image is one of them.
 
 What a still picture has, and the least that is readable."""
-PATIENCE = 0.08
-"""Seconds that the networks' answers on a slice may take; the drawing takes as long again."""
+PATIENCE = 0.15
+"""Seconds that the networks' answers may take once a hand rests; a moving one gets coarse ones."""
 COUNTED = 256
 """Held-out forget images that OU@epsilon is averaged over at most, so that a slider answers."""
 RUNNER_UP, NOISE = "runner-up", "random noise"
@@ -126,9 +127,17 @@ class Neighborhood:
         others = self.retained.subset((self.retained.labels == wanted).nonzero().flatten()).pixels()
         return others[nearest(image, others)]
 
-    def view(self, place: int, direction: str, method: str) -> SliceView:
-        """Return the slice as both yardsticks and ``method`` see it."""
-        key = (place, direction, method)
+    def view(self, place: int, direction: str, method: str, *, coarse: bool = False) -> SliceView:
+        """Return the slice as both yardsticks and ``method`` see it.
+
+        Args:
+            place: Of the image in the order of margins.
+            direction: One of :attr:`directions`.
+            method: Beside the yardsticks.
+            coarse: Of :data:`COARSEST` points a side will do, if no finer one is there.
+        """
+        fine = (place, direction, method, self.resolution)
+        key = (*fine[:3], COARSEST) if coarse and fine not in self._views else fine
         if key not in self._views:
             side = REACH * self.near.epsilon
             self._views[key] = view_slice(
@@ -137,7 +146,7 @@ class Neighborhood:
                 self.cell.forget,
                 epsilon=self.near.epsilon,
                 reach=(-side, side),
-                resolution=self.resolution,
+                resolution=key[3],
             )
         return self._views[key]
 
@@ -169,7 +178,6 @@ class Neighborhood:
         rate = len(trial) / (time.perf_counter() - start)
         fits = int((rate * PATIENCE / 3) ** 0.5)
         self.resolution = max(COARSEST, min(FINEST, fits - 1 + fits % 2))
-        self._views.clear()
 
 
 class NeighborhoodExplorer:
@@ -182,11 +190,16 @@ class NeighborhoodExplorer:
         self.figure = screen_figure(9.8, 5.2)
         names = numbers.study.dataset.class_names
         self.panels = SlicePanels(self.figure, 1 + len(YARDSTICKS), names)
-        self.stage = Stage(self.figure, self.panels.moving)
+        self.moving = False  # a moving hand gets coarse slices
+        self.stage = Stage(self.figure, self.panels.moving, self.panels.changing)
+
+    def _view(self) -> SliceView:
+        where = (self.place, self.direction, self.method)
+        return self.numbers.view(*where, coarse=self.moving)
 
     def draw(self) -> None:
         """Show the slice, the radius and the place that are chosen."""
-        view = self.numbers.view(self.place, self.direction, self.method)
+        view = self._view()
         picture = as_pictures(self.numbers.image(self.place)[None])[0]
         count = f"{self.place + 1} of {len(self.numbers.order)} by margin"
         self.panels.show_view(view, picture, count, toward(self.direction))
@@ -194,7 +207,7 @@ class NeighborhoodExplorer:
         self._place()
 
     def _radius(self) -> None:
-        view = self.numbers.view(self.place, self.direction, self.method)
+        view = self._view()
         overall = {m: self.numbers.damage(self.epsilon, m) for m in view.answers}
         self.panels.show_radius(view, self.epsilon, overall, len(self.numbers.counted))
 
@@ -240,6 +253,7 @@ class NeighborhoodExplorer:
         }
         for name, widget in self.moved.items():
             widget.observe(partial(self._move, name), names="value")
+        self._rest = after_a_pause(self._refine)
         self.figure.canvas.mpl_connect("button_press_event", self._click)
         rows = [self.moved[n] for n in ("method", "direction")]
         sliders = [self.moved[n] for n in ("place", "epsilon", "along")]
@@ -255,8 +269,15 @@ class NeighborhoodExplorer:
             self._place()
             self.stage.move()
         else:
+            self.moving = True
             self.draw()
-            self.stage.draw()
+            self.stage.change()
+            self._rest()
+
+    def _refine(self) -> None:
+        self.moving = False
+        self.draw()
+        self.stage.change()
 
     def _click(self, event: Any) -> None:
         if event.inaxes in self.panels.grid.flat:

@@ -17,11 +17,18 @@ class Stage:
     Args:
         figure: On any canvas; one that keeps no pixels is drawn whole every time.
         moving: Returns the artists that move, from the back to the front.
+        changing: Returns those that change now and then, all behind the moving ones.
     """
 
-    def __init__(self, figure: Figure, moving: Callable[[], Sequence[Artist]]) -> None:
-        self.figure, self._moving = figure, moving
-        self._kept: Any = None
+    def __init__(
+        self,
+        figure: Figure,
+        moving: Callable[[], Sequence[Artist]],
+        changing: Callable[[], Sequence[Artist]] = tuple,
+    ) -> None:
+        self.figure, self._moving, self._changing = figure, moving, changing
+        self._bare: Any = None  # neither what changes nor what moves
+        self._kept: Any = None  # all but what moves
         self._live = False
 
     def go_live(self) -> None:
@@ -49,19 +56,38 @@ class Stage:
         self._draw_moving()
         canvas.blit(self.figure.bbox)
 
+    def change(self) -> None:
+        """Draw what changes, and the moving parts over it."""
+        canvas: Any = self.figure.canvas
+        if self._bare is None:
+            self.draw()
+            return
+        canvas.restore_region(self._bare)
+        self._draw_changing()
+        canvas.blit(self.figure.bbox)
+
     def _animate(self) -> None:
-        for artist in self._moving():
+        for artist in (*self._changing(), *self._moving()):
             artist.set_animated(True)
 
     def _keep(self, event: Any) -> None:
         canvas: Any = self.figure.canvas
         if canvas.is_saving():
             return
+        self._bare = canvas.copy_from_bbox(self.figure.bbox)
+        self._draw_changing()
+
+    def _draw_changing(self) -> None:
+        self._draw(self._changing())
+        canvas: Any = self.figure.canvas
         self._kept = canvas.copy_from_bbox(self.figure.bbox)
         self._draw_moving()
 
     def _draw_moving(self) -> None:
+        self._draw(self._moving())
+
+    def _draw(self, artists: Sequence[Artist]) -> None:
         renderer = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-        for artist in self._moving():
+        for artist in artists:
             artist.set_animated(True)
             artist.draw(renderer)

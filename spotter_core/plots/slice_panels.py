@@ -71,6 +71,8 @@ class SlicePanels:
         self.places = [self._mark(ax, "D", 5.0, inks().ink) for ax in self.grid.flat]
         self.samples = [self._mark(ax, "o", 6.0, inks().forget[0]) for ax in self.grid.flat]
         self.texts: list[Any] = []
+        self.titles = [above.set_title("") for above in self.grid[0]]
+        self.where = figure.text(0.55, 0.012, "", ha="center")
         self.told = [below.set_title("", fontsize=8.5, pad=4) for below in self.grid[1]]
 
     @staticmethod
@@ -88,6 +90,12 @@ class SlicePanels:
     def moving(self) -> list[Artist]:
         """Return what another radius or place moves, from the back to the front."""
         return [*self.edges, *self.samples, *self.places, *self.told, *_parts(self.pictures[1])]
+
+    def changing(self) -> list[Artist]:
+        """Return what another slice changes, from the back to the front."""
+        frames = [spine for ax in self.grid.flat for spine in ax.spines.values()]
+        slices = [*self.images[0], *self.images[1], *self.boundaries, *self.texts, *frames]
+        return [*slices, *self.titles, self.where, *_parts(self.pictures[0])]
 
     @on_paper
     def show_view(self, view: SliceView, image: np.ndarray, caption: str, direction: str) -> None:
@@ -107,7 +115,7 @@ class SlicePanels:
         for column, (model, above) in enumerate(zip(view.answers, self.grid[0], strict=True)):
             self._put(0, column, self._land(view, model), extent)
             self._put(1, column, view.answers[model].over_unlearning, extent)
-            above.set_title(look(model).label)
+            self.titles[column].set_text(look(model).label)
             for c, place in name_places(view, model, self.names, inches).items():
                 weight = "bold" if c in view.forget_classes else "normal"
                 name = above.text(*place, self.names[c], ha="center", va="center", zorder=4)
@@ -116,8 +124,7 @@ class SlicePanels:
         for boundary in self.boundaries:
             boundary.set_segments(lines)
         where = "the boundary" if view.target is None else f"class {self.names[view.target]}"
-        below = self.grid[1, self.grid.shape[1] // 2]
-        below.set_xlabel(f"→ {where} · ↑ {direction} (pixel units)", labelpad=2)
+        self.where.set_text(f"→ {where} · ↑ {direction} (pixel units)")
         _picture(self.pictures[0], image, f"forget image\n{caption}")
 
     @on_paper
