@@ -14,7 +14,7 @@ import pytest
 from lab import FLAGS, ROOT, Lab, Page, find_chromium, until
 from PIL import Image
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 SHOTS = ROOT / "runs" / "browser"
 MOVES = 50
 EXPLORERS = {

@@ -49,14 +49,16 @@ def test_equal_figures_give_equal_bytes_of_both_kinds_and_no_file_is_large(name,
     assert len(data) < 400_000
 
 
-def test_bytes_do_not_hang_on_the_process(tmp_path):
+def test_bytes_do_not_hang_on_the_process_nor_on_fonts_or_a_display(tmp_path):
+    """The second process finds no display, no fonts of the system's and no settings."""
     code = (
         "import sys; sys.path.insert(0, 'tests'); from test_plots_saving import *; use_style(); "
         "save_figure(figure_of('plot_ou_parts'), Path(sys.argv[1]) / 'it.png')"
     )
     root = Path(__file__).parents[1]
-    for seed in "12":
-        folder, environment = tmp_path / seed, {**os.environ, "PYTHONHASHSEED": seed}
+    bare = {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "new"), "PATH": ""}
+    for seed, others in (("1", os.environ), ("2", bare)):
+        folder, environment = tmp_path / seed, {**others, "PYTHONHASHSEED": seed}
         call = [sys.executable, "-c", code, str(folder)]
         subprocess.run(call, check=True, cwd=root, env={**environment, "PYTHONPATH": str(root)})
     assert digests(tmp_path / "1") == digests(tmp_path / "2")
