@@ -6,13 +6,14 @@ widget's answer may wait for ever, and the saved copy would hold controls that d
 """
 
 import asyncio
+import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display
+from IPython.display import Image, display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -69,12 +70,13 @@ def show(explorer: Explorer, still: Path | None = None) -> None:
         still: File that a still picture is written to; ends in ``.png``.
     """
     if not has_widgets():
-        FigureCanvasAgg(explorer.figure)
+        canvas, picture = FigureCanvasAgg(explorer.figure), io.BytesIO()
         explorer.draw()
-        explorer.figure.canvas.draw()
+        canvas.print_png(picture)  # type: ignore[no-untyped-call]
         if still is not None:
             save_figure(explorer.figure, still)
-        display(explorer.figure)  # type: ignore[no-untyped-call]
+        # a figure itself would be shown as words where pyplot has not drawn one before
+        display(Image(picture.getvalue(), format="png"))  # type: ignore[no-untyped-call]
         print("A still picture: opened in JupyterLab, this cell has controls.")
         return
     display(panel(explorer))  # type: ignore[no-untyped-call]
