@@ -6,12 +6,12 @@ widget's answer may wait for ever, and the saved copy would hold controls that d
 """
 
 import asyncio
-import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from IPython.display import display
+from IPython.display import Image, display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -46,12 +46,13 @@ def show(explorer: Explorer, still: Path | None = None) -> None:
         still: File that a still picture is written to; ends in ``.png``.
     """
     if not has_widgets():
-        FigureCanvasAgg(explorer.figure)
+        canvas, picture = FigureCanvasAgg(explorer.figure), io.BytesIO()
         explorer.draw()
-        explorer.figure.canvas.draw()
+        canvas.print_png(picture)  # type: ignore[no-untyped-call]
         if still is not None:
             save_figure(explorer.figure, still)
-        display(explorer.figure)  # type: ignore[no-untyped-call]
+        # a figure itself would be shown as words where pyplot has not drawn one before
+        display(Image(picture.getvalue(), format="png"))  # type: ignore[no-untyped-call]
         print("A still picture: opened in JupyterLab, this cell has controls.")
         return
     display(panel(explorer))  # type: ignore[no-untyped-call]
@@ -82,7 +83,7 @@ def live_canvas(figure: Figure) -> Any:
 def after_a_pause(act: Callable[[], None]) -> Callable[[], None]:
     """Return a function that does ``act`` once it was not called for :data:`PAUSE` seconds.
 
-    Without an event loop, as in a test, it does nothing: what waits for a pause is a refinement.
+    Without an event loop, as in a test, it is done at once.
     """
     waiting: asyncio.TimerHandle | None = None
 
@@ -90,8 +91,12 @@ def after_a_pause(act: Callable[[], None]) -> Callable[[], None]:
         nonlocal waiting
         if waiting is not None:
             waiting.cancel()
-        with contextlib.suppress(RuntimeError):
-            waiting = asyncio.get_running_loop().call_later(PAUSE, act)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            act()
+        else:
+            waiting = loop.call_later(PAUSE, act)
 
     return call
 

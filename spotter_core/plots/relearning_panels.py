@@ -114,8 +114,10 @@ class RelearningPanels:
     def moving(self) -> list[Artist]:
         """Return what another attack moves, from the back to the front."""
         land = [] if self.land is None else [self.land]
-        cloud = [*land, self.retained, *self.dots.values(), *self.cloud.texts]
-        return [*cloud, self.title, *self.gauge.moving(), *self.price.moving()]
+        frame = self.cloud.spines.values()  # half of it lies on the land
+        forget, *held = self.dots.values()
+        cloud = [*land, self.retained, *frame, forget, *self.cloud.texts, *held, self.title]
+        return [*cloud, *self.gauge.moving(), *self.price.moving()]
 
     @on_paper
     def show(self, title: str, cloud: Cloud, regained: Mapping[str, Regained]) -> None:
@@ -213,12 +215,13 @@ class Gauge:
         ax.tick_params(axis="y", length=0)
         ax.grid(visible=False, axis="y")
         self.bars: list[Any] = []
+        self.within: list[str] = []
         self.marks: list[PathCollection] = []
         self.texts: list[Any] = []
 
     def moving(self) -> list[Artist]:
-        """Return bars, marks and numbers."""
-        return [*self.bars, *self.marks, *self.texts]
+        """Return bars, marks, the axis that both begin at, and numbers."""
+        return [*self.bars, *self.marks, self.ax.spines["left"], *self.texts]
 
     def show(self, values: Mapping[str, float], marks: Mapping[str, np.ndarray]) -> None:
         """Show ``{model: percent}``, and other percentages ``{model: (n,)}`` as marks."""
@@ -229,16 +232,16 @@ class Gauge:
             inside = value > ROOM_FOR_NUMBER
             self.texts[y].set(text=f"{value:.0f}", x=value - 1 if inside else value + 1)
             self.texts[y].set(ha="right" if inside else "left")
-            within = legible(self.bars[y].get_facecolor()[:3])
-            self.texts[y].set(color=within if inside else inks().quiet)
+            self.texts[y].set(color=self.within[y] if inside else inks().quiet)
             heights = np.full(len(marks[model]), y + (0.43 if self.marker == "o" else 0.0))
             self.marks[y].set_offsets(np.column_stack([marks[model], heights]))
 
     def _start(self, models: list[str]) -> None:
-        for artist in self.moving():
+        for artist in [*self.bars, *self.marks, *self.texts]:
             artist.remove()
         colors, rows = [look(m).color for m in models], range(len(models))
         self.models, size = models, 9 if self.marker == "o" else 260
+        self.within = [legible(c) for c in colors]
         self.bars = list(self.ax.barh(rows, [0.0] * len(models), color=colors, height=0.62))
         plain = {"marker": self.marker, "s": size, "alpha": 0.55 if self.marker == "o" else 1.0}
         self.marks = [scatter(self.ax, np.zeros((1, 2)), color=c, **plain) for c in colors]

@@ -7,6 +7,7 @@ left for the networks' answers.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ from spotter_core.plots.style import LN_2, inks, look, on_paper, width_of
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.slices import SliceView
 
+LETTERS = 26
+"""Of a line below an image."""
 PALEST = 0.25
 """Share of a region's colour that is left where a network is not certain at all."""
 
@@ -50,6 +53,7 @@ class SlicePanels:
         self.grid = np.array(
             [[figure.add_subplot(spec[row, 2 + c]) for c in range(columns)] for row in (0, 1)]
         )
+        self.inches = width_of(self.grid[0, 0])  # now: drawing makes panels square
         for ax in self.pictures:
             ax.set_axis_off()
         for ax in self.grid.flat:
@@ -68,8 +72,8 @@ class SlicePanels:
         self.images: list[list[Any]] = [[None] * columns, [None] * columns]
         self.boundaries = [self._lines(ax, inks().ink, 1.0, "-") for ax in self.grid.flat]
         self.edges = [self._lines(ax, inks().forget[0], 1.4, "--") for ax in self.grid.flat]
-        self.places = [self._mark(ax, "D", 5.0, inks().ink) for ax in self.grid.flat]
         self.samples = [self._mark(ax, "o", 6.0, inks().forget[0]) for ax in self.grid.flat]
+        self.places = [self._mark(ax, "D", 5.0, inks().ink) for ax in self.grid.flat]
         self.texts: list[Any] = []
         self.titles = [above.set_title("") for above in self.grid[0]]
         self.where = figure.text(0.55, 0.012, "", ha="center")
@@ -94,7 +98,7 @@ class SlicePanels:
     def changing(self) -> list[Artist]:
         """Return what another slice changes, from the back to the front."""
         frames = [spine for ax in self.grid.flat for spine in ax.spines.values()]
-        slices = [*self.images[0], *self.images[1], *self.boundaries, *self.texts, *frames]
+        slices = [*self.images[0], *self.images[1], *frames, *self.texts, *self.boundaries]
         return [*slices, *self.titles, self.where, *_parts(self.pictures[0])]
 
     @on_paper
@@ -107,7 +111,7 @@ class SlicePanels:
             caption: What stands below it.
             direction: What the second axis leads to.
         """
-        extent, inches = frame_of(view), width_of(self.grid[0, 0])
+        extent = frame_of(view)
         lines = _outline(view, view.answers["original"].margin, 0.0)
         for text in self.texts:
             text.remove()
@@ -116,7 +120,7 @@ class SlicePanels:
             self._put(0, column, self._land(view, model), extent)
             self._put(1, column, view.answers[model].over_unlearning, extent)
             self.titles[column].set_text(look(model).label)
-            for c, place in name_places(view, model, self.names, inches).items():
+            for c, place in name_places(view, model, self.names, self.inches).items():
                 weight = "bold" if c in view.forget_classes else "normal"
                 name = above.text(*place, self.names[c], ha="center", va="center", zorder=4)
                 name.set(fontsize=8.5, fontweight=weight)
@@ -162,7 +166,8 @@ class SlicePanels:
         """
         for place in self.places:
             place.set_data([along], [across])
-        said = "\n".join(f"{look(model).label}: {answer}" for model, answer in answers.items())
+        told = [f"{look(model).label}: {answer}" for model, answer in answers.items()]
+        said = "\n".join(textwrap.fill(line, LETTERS, subsequent_indent="   ") for line in told)
         _picture(self.pictures[1], image, f"image at the diamond\n{said}")
 
     def _land(self, view: SliceView, model: str) -> np.ndarray:

@@ -1,0 +1,32 @@
+"""A study that is made in seconds: the digits, a small network, a few epochs."""
+
+from dataclasses import replace
+
+from spotter_core.profiles import Cell, load_profile
+from spotter_core.study import Study
+
+CELL = Cell((3,), 0)
+SHORT = {"batch_size": 32, "epochs": 4, "learning_rate": 0.001}
+METHODS = {
+    "retrain": {},
+    "delete": SHORT,
+    "spotter": {**SHORT, "epochs": 3, "twins": 2},
+    "ssd": {},
+    "random_label": {**SHORT, "learning_rate": 1e30},  # diverges
+}
+
+
+def tiny_profile(**changes):
+    """The digits' profile with less of everything."""
+    profile = load_profile("digits")
+    small = {
+        "model": {"name": "small_cnn", "width": 12},
+        "recipe": profile.recipe | {"epochs": 5, "batch_size": 32},
+        "methods": METHODS,
+    }
+    return replace(profile, **(small | changes))
+
+
+def tiny_study(root, **changes):
+    """A study of it."""
+    return Study(tiny_profile(**changes), root=root)
