@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from tiny import CELL, METHODS, SHORT, tiny_profile, tiny_study
+from tiny import CELL, METHODS, SHORT, make_project, tiny_study
 from torch import Generator
 
 mpl.use("Agg")
@@ -618,7 +618,7 @@ def test_a_diverging_method_is_told_on_the_page_and_in_the_still_picture(run):
     still = LiveRun(run, ["random_label"])
     standing(still)
     told = still.panels.cloud.get_title(loc="left")
-    assert told.startswith("Random label: diverged after epoch ")
+    assert told.startswith("Random label\ndiverged after epoch ")
     explorer = moving(LiveRun(run, ["random_label"]))
     explorer.buttons["start"].click()
     explorer.work.thread.join()
@@ -888,14 +888,7 @@ def test_diverged_methods_are_left_out_and_none_left_is_refused(study, monkeypat
 @pytest.fixture
 def project(tmp_path, monkeypatch, shown):
     """A project folder with the tiny study's profile, and a page before which somebody sits."""
-    for name in ("notebooks", "spotter_core", "profiles"):
-        (tmp_path / name).mkdir()
-    few = {"retrain": {}, "delete": SHORT}
-    once = {"epochs": 1, "batch_size": 128, "learning_rate": 0.1}
-    about = asdict(tiny_profile(methods=few, recipe=once, jobs=None, name="mini"))
-    del about["name"]
-    text = json.dumps({k: v for k, v in about.items() if v is not None})
-    (tmp_path / "profiles" / "mini.yaml").write_text(text)
+    make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPOTTER_STATIC", "0")
     return tmp_path

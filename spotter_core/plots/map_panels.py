@@ -5,6 +5,7 @@ Layer 9. The same image is ringed in both panels, so that one sees where it has 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from matplotlib.figure import Figure
 
 from spotter_core.plots.embedding import draw_classes, scatter, square
 from spotter_core.plots.style import LN_2, inks, look, on_paper
+
+LETTERS = 30
+"""Of a line below the image."""
 
 
 class MapPanels:
@@ -48,12 +52,13 @@ class MapPanels:
         self.picture.set_axis_off()
         where: dict[str, Any] = {"transform": self.picture.transAxes, "va": "top", "fontsize": 8.5}
         self.said = self.picture.text(0.0, -0.1, "", **where)  # of Axes: saved although it moves
-        self.bar = figure.add_axes((0.2, 0.045, 0.4, 0.02))
+        self.bar = figure.add_axes((0.2, 0.06, 0.4, 0.018))
         figure.colorbar(
             ScalarMappable(Normalize(0.0, LN_2), inks().damage_map),
             cax=self.bar,
             orientation="horizontal",
         )
+        self.bar.tick_params(labelsize=8)
         self.bar.set_title("OU of the image (nats), lower is better", fontsize=8, x=1.02, y=-1.5)
         self.bar.title.set(ha="left")
         self.rings: list[Any] = []
@@ -119,7 +124,8 @@ class MapPanels:
         if not self.picture.images:
             self.picture.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
         self.picture.images[0].set_data(image)
-        self.said.set_text(said)
+        lines = [textwrap.fill(each, LETTERS, subsequent_indent="   ") for each in said.split("\n")]
+        self.said.set_text("\n".join(lines))
 
     def nearest(self, ax: Axes, x: float, y: float) -> int | None:
         """Return the image nearest to a place in a panel; none if no panel is there."""

@@ -84,7 +84,7 @@ class RelearningPanels:
         self.figure, self.names = figure, class_names
         figure.set_layout_engine("none")
         spec = figure.add_gridspec(2, 2, width_ratios=[1.35, 1.0], height_ratios=[1.0, 1.0])
-        spec.update(left=0.045, right=0.985, top=0.92, bottom=0.16, wspace=0.42, hspace=0.75)
+        spec.update(left=0.045, right=0.985, top=0.92, bottom=0.16, wspace=0.6, hspace=0.75)
         self.cloud = figure.add_subplot(spec[:, 0])
         self.title = self.cloud.set_title("")
         self.gauge = Gauge(

@@ -35,7 +35,7 @@ class RunPanels:
         self.figure = figure
         figure.set_layout_engine("none")
         spec = figure.add_gridspec(2, 3, width_ratios=[1.0, 1.0, 1.25])
-        spec.update(left=0.075, right=0.985, top=0.93, bottom=0.115, wspace=0.42, hspace=0.42)
+        spec.update(left=0.075, right=0.985, top=0.9, bottom=0.115, wspace=0.42, hspace=0.42)
         axes = [figure.add_subplot(spec[i // 2, i % 2]) for i in range(4)]
         self.axes = dict(zip(MEASURES, axes, strict=True))
         self.losses = figure.add_subplot(spec[1, 2])
@@ -135,15 +135,15 @@ class RunPanels:
         self._hold(places)
         self.retained.set_offsets(places[~self.forgotten])
         self.dots.set_offsets(places[self.forgotten])
-        title = f"{look(self.method).label}: epoch {at.epoch} of {self.epochs}"
-        self.cloud.set_title(title, fontsize=9.5)
+        title = f"{look(self.method).label}\nepoch {at.epoch} of {self.epochs}"
+        self.cloud.set_title(title, fontsize=9)
 
     @on_paper
     def tell_divergence(self) -> None:
         """Say above the features that the run has diverged, and after which epoch."""
         last = self.seen[-1].epoch if self.seen else 0
-        title = f"{look(self.method).label}: diverged after epoch {last}"
-        self.cloud.set_title(title, fontsize=9.5, color=inks().bad)
+        title = f"{look(self.method).label}\ndiverged after epoch {last}"
+        self.cloud.set_title(title, fontsize=9, color=inks().bad)
 
     def _hold(self, places: np.ndarray) -> None:
         """Widen the features' panel, if it must be, to hold ``(N, 2)`` places."""

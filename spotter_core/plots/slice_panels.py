@@ -26,7 +26,7 @@ from spotter_core.plots.style import LN_2, inks, look, on_paper, width_of
 if TYPE_CHECKING:  # the numbers come with the call; no torch is needed to draw them
     from spotter_core.slices import SliceView
 
-LETTERS = 26
+LETTERS = 22
 """Of a line below an image."""
 PALEST = 0.25
 """Share of a region's colour that is left where a network is not certain at all."""
@@ -203,6 +203,6 @@ def _picture(ax: Axes, image: np.ndarray, caption: str) -> None:
     if not ax.images:
         ax.imshow(image, cmap="gray", vmin=0.0, vmax=1.0)
         ax.set_anchor("NW")
-        ax.text(0.0, -0.05, "", transform=ax.transAxes, fontsize=8, va="top")
+        ax.text(0.0, -0.05, "", transform=ax.transAxes, fontsize=7.5, va="top")
     ax.images[0].set_data(image)
     ax.texts[0].set_text(caption)
