@@ -339,14 +339,13 @@ MOVES = [
     ("neighborhood", "epsilon", 0.2, "epsilon"),
     ("neighborhood", "along", -0.2, "along"),
     ("relearning", "method", "delete", "method"),
-    ("relearning", "method", "original", "method"),
     ("relearning", "row", "nearest mean (l2)", "row"),
     ("relearning", "shots", 1, "shots"),
     ("relearning", "alpha", 0.0, "alpha"),
     ("relearning", "seed", 11, "seed"),
     ("dispersion", "left", "delete", "left"),
     ("dispersion", "right", "retrain", "right"),
-    *(("dispersion", "color", color, "color") for color in list(COLORS.values())[1:]),
+    ("dispersion", "color", "damage", "color"),
 ]
 
 
@@ -538,8 +537,11 @@ def test_slices_of_colour_images_and_many_classes_are_drawn_and_moved(colorful):
 def test_a_map_of_colour_images_and_many_classes_is_drawn_in_every_colour(colorful):
     seen = made_map(colorful, MANY, ("original", "retrain", "delete"))
     explorer = moving(DispersionExplorer(Dispersion(colorful, MANY, seen)))
+    pictures = {pixels(explorer).tobytes()}
     for color in COLORS.values():
         explorer.moved["color"].value = color
+        pictures.add(pixels(explorer).tobytes())
+    assert len(pictures) == len(COLORS)
     assert explorer.panels.picture.images[0].get_array().shape == (4, 4, 3)
 
 
