@@ -13,8 +13,9 @@ PICTURE = {"cell_type": "markdown", "id": "text", "metadata": {}, "source": "# W
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch):
-    """Put back what the command line sets for its own process: logging, no progress bars."""
+    """Put back what the command line sets for its own process: logging, no bars, no controls."""
     monkeypatch.setenv("TQDM_DISABLE", "0")
+    monkeypatch.setenv("SPOTTER_STATIC", "1")
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
