@@ -274,7 +274,7 @@ def test_jobs_take_turns_on_two_cores_or_one_gpu_and_sleep_while_they_wait(fresh
 # --- what runs again ------------------------------------------------------------------------------
 
 LATE = [name for name in NEEDS if name > "02_unlearn"]
-EMBEDDING = ("05_embedding_dispersion", "08_summary")
+EMBEDDING = ("05_embedding_dispersion", "08_summary", "10_demo")  # the demo shows its map
 # What is added to a file of the core, and the notebooks that must run again.
 CORE_EDITS = {
     "nobody's": ("claims.py", "NEW = 1", ()),
