@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-sync", "--disable-background-networking", "--disable-component-update"),
+    "--disable-dev-shm-usage",  # a container's shared memory is small
 ]
 DRAWN = """
 (() => {
