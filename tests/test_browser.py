@@ -122,6 +122,7 @@ def test_a_notebooks_explorer_moves(opened, name):
     check_outputs(notebook.finish(150), pictures=3)
     canvas = notebook.canvases().first
     before = notebook.pixels(canvas)
+    assert notebook.canvases().count() == 1  # the other pictures are pictures
     label = EXPLORERS[name]
     times = [notebook.move(label) for _ in range(5)]
     until(lambda: notebook.pixels(canvas) != before, 10, "another picture")

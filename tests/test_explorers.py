@@ -7,6 +7,8 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -760,6 +762,17 @@ def test_a_failed_command_tells_its_last_lines():
     assert "at an end" in said
     assert "\n3\n" not in said
     assert len(said.splitlines()) <= 6
+
+
+def test_an_explorer_leaves_the_figures_of_pyplot_as_they_are():
+    code = (
+        "import matplotlib; matplotlib.use('Agg'); import matplotlib.pyplot as plt; "
+        "from matplotlib.figure import Figure; "
+        "from spotter_core.explorers.frontend import live_canvas; live_canvas(Figure()); "
+        "print(matplotlib.get_backend().lower(), type(plt.figure().canvas).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True)
+    assert done.stdout.decode().split() == ["agg", "FigureCanvasAgg"], done.stderr.decode()
 
 
 # --- who looks

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import matplotlib as mpl
 from IPython.display import Image, display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -70,9 +71,15 @@ def panel(explorer: Explorer) -> Any:
 
 
 def live_canvas(figure: Figure) -> Any:
-    """Return a widget that shows ``figure`` and follows every ``figure.canvas.draw()``."""
+    """Return a widget that shows ``figure`` and follows every ``figure.canvas.draw()``.
+
+    Figures of pyplot stay what they are: ipympl makes itself their backend when it is imported.
+    """
+    backend = mpl.get_backend()
     from ipympl.backend_nbagg import Canvas, FigureManager
 
+    if mpl.get_backend() != backend:
+        mpl.use(backend)
     canvas = Canvas(figure)
     canvas.toolbar_visible = "fade-in-fade-out"
     canvas.header_visible = canvas.footer_visible = canvas.resizable = False
