@@ -12,7 +12,7 @@ from typing import Any
 from spotter_core.execute import refuse_unknown
 from spotter_core.files import project_root
 from spotter_core.frontends import has_widgets
-from spotter_core.prepare import missing
+from spotter_core.prepare import missing, smaller
 from spotter_core.profiles import Cell
 from spotter_core.results import Row, save_rows
 from spotter_core.runtime import describe_run
@@ -96,8 +96,7 @@ def what_is_missing(study: Study, cells: Sequence[Cell]) -> str:
         f"  make study PROFILE={profile}  makes the whole study, all rows and pictures;\n"
         f"  run on, and those that this notebook needs are made here, with a bar for each.\n"
     )
-    small = '  A small live version, a minute or two: profile = "digits" in the parameters cell.\n'
-    return told if profile == "digits" else told + small
+    return told + (f"  {other}\n" if (other := smaller(study)) else "")
 
 
 def publish_rows(rows: Sequence[Row], path: Path) -> None:

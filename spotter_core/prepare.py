@@ -59,6 +59,17 @@ def missing(
     return left
 
 
+def smaller(study: Study) -> str:
+    """Return what to open instead of a study that takes long; nothing where this is the small one.
+
+    >>> smaller(Study("digits"))
+    ''
+    """
+    if study.profile.name == "digits":
+        return ""
+    return 'A small live version, a minute or two: profile = "digits" in the parameters cell.'
+
+
 def command(
     study: Study, cell: Cell, methods: Sequence[str], mapped: Sequence[str] = ()
 ) -> list[str]:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from lab import FLAGS, find_chromium
 from PIL import Image
 
 from spotter_core.website.__main__ import main
@@ -420,14 +421,14 @@ def test_the_executed_study_makes_a_site_without_a_problem(study_site):
 
 @pytest.mark.slow
 def test_a_browser_asks_nobody_and_a_telephone_shows_whole_pages(study_site):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    browser = find_chromium()
     sync_api = pytest.importorskip("playwright.sync_api")
     if browser is None:
         pytest.skip("no Chromium here")
     _, out, _ = study_site
     asked, wide, errors = [], [], []
     with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        chromium = play.chromium.launch(executable_path=browser, args=FLAGS)
         page = chromium.new_page(viewport={"width": 390, "height": 900}, color_scheme="dark")
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -14,7 +14,7 @@ from IPython.display import display
 from spotter_core.explorers.background import Command, Work
 from spotter_core.explorers.frontend import Explorer, panel, show
 from spotter_core.frontends import has_widgets
-from spotter_core.prepare import command, missing
+from spotter_core.prepare import command, missing, smaller
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
 
@@ -38,32 +38,35 @@ def open_explorer(
         mapped: Models whose common embedding it needs.
         still: File for the picture where nobody can move it.
     """
-    if not has_widgets() or not missing(study, cell, methods, mapped):
+    left = missing(study, cell, methods, mapped) if has_widgets() else []
+    if not left:
         show(build(), still)
         return
-    display(Opening(study, cell, methods, build, mapped).box)  # type: ignore[no-untyped-call]
+    words = command(study, cell, methods, mapped)
+    opening = Opening(sentence(study, cell, left), words, len(left), build)
+    display(opening.box)  # type: ignore[no-untyped-call]
 
 
 class Opening:
-    """What is missing, which command makes it, and a button that makes it here."""
+    """What is missing, which command makes it, and a button that makes it here.
+
+    Args:
+        told: HTML that says what is missing.
+        words: The command that makes it, behind ``python -m``.
+        count: So much is missing.
+        build: Makes the explorer, once everything is there.
+    """
 
     def __init__(
-        self,
-        study: Study,
-        cell: Cell,
-        methods: Sequence[str],
-        build: Callable[[], Explorer],
-        mapped: Sequence[str],
+        self, told: str, words: Sequence[str], count: int, build: Callable[[], Explorer]
     ) -> None:
         import ipywidgets as w
 
-        self.study, self.build = study, build
-        left = missing(study, cell, methods, mapped)
-        self.words = command(study, cell, methods, mapped)
-        self.told = w.HTML(sentence(study, cell, left))
+        self.words, self.build = words, build
+        self.told = w.HTML(told)
         self.make = w.Button(description="Make them here", button_style="primary")
         self.cancel = w.Button(description="Cancel", disabled=True)
-        self.bar = w.IntProgress(min=0, max=len(left), layout={"width": "16em"})
+        self.bar = w.IntProgress(min=0, max=count, layout={"width": "16em"})
         self.said = w.Label("")
         buttons = w.HBox([self.make, self.cancel, self.bar, self.said])
         self.box = w.VBox([self.told, buttons])
@@ -103,16 +106,8 @@ def sentence(study: Study, cell: Cell, left: Sequence[str]) -> str:
     """Return what a reader is told, as HTML."""
     profile = study.profile.name
     what = ", ".join(f"<code>{html.escape(name)}</code>" for name in left)
-    other = (
-        ""
-        if profile == "digits"
-        else (
-            ' A small live version needs no waiting: <code>profile = "digits"</code> in the '
-            "parameters cell."
-        )
-    )
     return (
         f"<b>Not made yet for {cell}:</b> {what}.<br>"
         f"<code>make study PROFILE={profile}</code> makes the whole study; the button makes "
-        f"what this picture needs, beside the page.{other}"
+        f"what this picture needs, beside the page. {html.escape(smaller(study), quote=False)}"
     )

@@ -50,6 +50,7 @@ class Relearning:
         self.forget = fixed_sample(study.part(cell, "forget/test"), COUNTED, "explorer", cell)
         self.retain = fixed_sample(study.part(cell, "retain/test"), COUNTED, "explorer", cell)
         self._seen: LRUCache[tuple[str, str], Predictions] = LRUCache(64)
+        self._attacked: LRUCache[Any, dict[str, Tensor]] = LRUCache(8)
         self._axes: dict[str, Tensor] = {}
         self._corners: dict[str, np.ndarray] = {}
 
@@ -77,15 +78,20 @@ class Relearning:
             attack: Shots, blend and row.
             seed: Of the draw of the attacker's images.
         """
-        copied = copy.deepcopy(self.study.model(self.cell, method))
-        with torch.no_grad():
-            rewrite_rows(copied, self.cell.forget, self._held(method, attack.shots, seed), attack)
-            return {s: copied.head(self.seen(method, s).features) for s in ("forget", "retain")}
+        key = (method, attack, seed)
+        if key not in self._attacked:  # picture and bars of a model ask for the same
+            copied, held = copy.deepcopy(self.study.model(self.cell, method)), self._held(*key)
+            with torch.no_grad():
+                rewrite_rows(copied, self.cell.forget, held, attack)
+                self._attacked[key] = {
+                    s: copied.head(self.seen(method, s).features) for s in ("forget", "retain")
+                }
+        return self._attacked[key]
 
-    def _held(self, method: str, shots: int, seed: int) -> Tensor:
+    def _held(self, method: str, attack: PrototypeAttack, seed: int) -> Tensor:
         """Return ``(F, K, D)`` features of the images that the attacker holds in a draw."""
         draw = Generator().manual_seed(seed)
-        support = draw_support(self.pool.labels, self.cell.forget, shots, draw)
+        support = draw_support(self.pool.labels, self.cell.forget, attack.shots, draw)
         return self.seen(method, "pool").features[support]
 
     def regained(self, method: str, attack: PrototypeAttack, seed: int) -> Regained:
@@ -139,7 +145,9 @@ class Relearning:
     def corners(self, method: str) -> np.ndarray:
         """Return ``(2, 2)`` lowest and highest place of all that any attack can show of a model."""
         if method not in self._corners:
-            held = torch.stack([self._held(method, self.most, seed) for seed in range(DRAWS)])
+            held = torch.stack(
+                [self._held(method, PrototypeAttack(self.most), seed) for seed in range(DRAWS)]
+            )
             prototypes = held.cumsum(dim=2)  # (S, F, K, D): of all k at once, but for their length
             sides = [self.seen(method, s).features for s in ("forget", "retain")]
             shown = np.concatenate([self.place(method, f) for f in (*sides, held, prototypes)])
@@ -148,7 +156,7 @@ class Relearning:
 
     def cloud(self, method: str, attack: PrototypeAttack, seed: int) -> Cloud:
         """Return the embedding of one model under attack, in the plane of :meth:`axes`."""
-        logits, held = self.attacked(method, attack, seed), self._held(method, attack.shots, seed)
+        logits, held = self.attacked(method, attack, seed), self._held(method, attack, seed)
         named = logits["forget"].argmax(dim=1) == self.forget.labels
         return Cloud(
             forget=self.place(method, self.seen(method, "forget").features),

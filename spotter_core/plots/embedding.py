@@ -100,7 +100,7 @@ def draw_prototypes(
         ax.add_collection(LineCollection(ties, colors=colors.get(c), **thin), autolim=False)
     cross = {"marker": "X", "facecolors": inks().paper, "edgecolors": inks().ink}
     style: dict[str, Any] = {"s": area(52 if few else 30), "linewidths": sized(1.1), **cross}
-    ax.scatter(*prototypes.T, label="prototype", zorder=6, **style)
+    scatter(ax, prototypes, label="prototype", zorder=6, **style)
 
 
 def name_panel(ax: Axes, name: str, numbers: Mapping[str, float]) -> None:
@@ -146,7 +146,7 @@ def draw_classes(
     for c in retained:
         cloud, crowd = points[labels == c], inks().crowd
         color = crowd[c % len(crowd)]
-        ax.scatter(cloud[:, 0], cloud[:, 1], s=area(7), color=color, linewidths=0, zorder=2)
+        scatter(ax, cloud, s=area(7), color=color, linewidths=0, zorder=2)
         if len(retained) <= NAMED:
             name_class(ax, names[c], np.median(cloud, axis=0))
     groups = {f"forget class {names[c]}": [c] for c in sorted(forget_classes)}
@@ -155,7 +155,7 @@ def draw_classes(
     for (name, classes), color in zip(groups.items(), inks().forget, strict=False):
         cloud = points[np.isin(labels, classes)]
         style: dict[str, Any] = {"s": area(12), "linewidths": 0, "zorder": 4, "label": name}
-        ax.scatter(cloud[:, 0], cloud[:, 1], color=color, **style)
+        scatter(ax, cloud, color=color, **style)
 
 
 def name_class(ax: Axes, name: str, middle: np.ndarray) -> None:

@@ -87,13 +87,13 @@ class RelearningPanels:
         spec.update(left=0.045, right=0.985, top=0.92, bottom=0.16, wspace=0.6, hspace=0.75)
         self.cloud = figure.add_subplot(spec[:, 0])
         self.title = self.cloud.set_title("")
-        self.gauge = Gauge(
+        self.gauge = Bars(
             figure.add_subplot(spec[0, 1]),
             f"What comes back (dots: {draws} draws)",
             "forget accuracy regained (%), lower is safer",
             "o",
         )
-        self.price = Gauge(
+        self.price = Bars(
             figure.add_subplot(spec[1, 1]),
             "What it costs (line: before)",
             "retain accuracy after it (%), higher is cheaper",
@@ -205,7 +205,7 @@ class RelearningPanels:
         )
 
 
-class Gauge:
+class Bars:
     """A bar a model in percent, with marks beside it; moved by :meth:`show`."""
 
     def __init__(self, ax: Axes, title: str, label: str, marker: str) -> None:
