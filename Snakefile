@@ -2,12 +2,17 @@
 
     make study                     all local cores, embedded data
     make study PROFILE=...         another file of profiles/
-    snakemake --config profile=... the same without make
+    make study ON=slurm            the same jobs on a cluster; see profiles/CLUSTER.md
+    snakemake --config profile=... the same as the first without make
 
 What a job makes (models, rows) is kept cell by cell below runs/<profile>/ by the notebook itself, so
 a job that is started again does only what is missing. A job's `.done` file says that it ended well.
 A job depends on the code of its notebook and of the core files that this imports, directly or not:
 comments and text count for nothing, outputs saved into a notebook neither.
+
+Which jobs there are and what each waits for is said in spotter_core/graph.py; here, how one is run
+and what it takes. A notebook has a rule of its own, and where its cells are divided among jobs a
+second one for these parts, so that a folder of profiles/ can set the resources of each.
 """
 
 import json
@@ -17,9 +22,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
-from spotter_core.profiles import load_profile
 from spotter_core.files import content_hash, settings_hash
-from spotter_core.sources import notebook_fingerprint
+from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.profiles import load_profile
+from spotter_core.sources import code_fingerprint, notebook_fingerprint
 
 # For all jobs, wherever they run, since each reads this file: a thread that waits for another sleeps.
 # By default it spins, which costs the other the core that it needs: of two training processes of two
@@ -28,95 +34,50 @@ from spotter_core.sources import notebook_fingerprint
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 config.setdefault("profile", "digits")
+config.setdefault("runs", "runs")
 try:
     PROFILE = load_profile(config["profile"])
+    GRAPH = Graph(PROFILE)
 except ValueError as error:
     sys.exit(str(error))
-RUN = f"runs/{PROFILE.name}"
+RUN = f"{config['runs']}/{PROFILE.name}"
 FIGURES = f"figures/{PROFILE.name}"
-CELLS = [str(cell) for cell in PROFILE.cells]
-# How a study is divided among jobs changes nothing that is made.
-MEANING = {k: v for k, v in asdict(PROFILE).items() if k not in ("jobs", "minutes", "gpus")}
+# How a study is divided among jobs, and what they may take, changes nothing that is made.
+HOW = ("jobs", "minutes", "memory", "gpus")
+MEANING = {k: v for k, v in asdict(PROFILE).items() if k not in HOW}
 TUNING_LOG = Path(f"profiles/{PROFILE.name}.tuning.json")
-
-# A notebook and those whose models or rows it needs. Where a notebook's cells are divided among
-# jobs, one job more runs over all of them once they are there, and draws.
-NEEDS = {
-    "00_tour": [],
-    "01_train_and_retrain": [],
-    "02_unlearn": ["01_train_and_retrain"],
-    "03_over_unlearning": ["02_unlearn"],
-    "04_prototypical_relearning": ["02_unlearn"],
-    "04b_relearning_battery": ["02_unlearn"],
-    "05_embedding_dispersion": ["02_unlearn"],
-    "05b_forgetting_by_epoch": ["02_unlearn"],
-    "06_neighborhood_damage": ["02_unlearn"],
-    "07_ablation": ["02_unlearn"],
-    "08_summary": [
-        "03_over_unlearning",
-        "04_prototypical_relearning",
-        "04b_relearning_battery",
-        "05_embedding_dispersion",
-        "06_neighborhood_damage",
-        "07_ablation",
-    ],
-    "09_audit": ["02_unlearn"],
-    "10_demo": ["02_unlearn", "05_embedding_dispersion"],
-}
-# The longest way to the end goes first.
-URGENT = {
-    "01_train_and_retrain": 30,
-    "02_unlearn": 20,
-    "04b_relearning_battery": 15,
-    "07_ablation": 12,
-    "05_embedding_dispersion": 10,
-}
-PARTS = {name: min((PROFILE.jobs or {}).get(name, 1), len(CELLS)) for name in NEEDS}
+STARTING = 5
+"""Minutes on top of what a job's cells may take: to start, and to say that one took too long."""
 
 
-def jobs_of(notebook):
-    """Names of the jobs that make a notebook's models and rows."""
-    if PARTS[notebook] == 1:
-        return ["all"]
-    return [f"part{i}" for i in range(PARTS[notebook])]
+def done(job):
+    """The file that says that a job ended well."""
+    return f"{RUN}/jobs/{job.step}/{job.name}.done"
 
 
-def cells_for(notebook, job):
-    """The cells of one job: all of them, or an even share."""
-    if job == "all":
-        return CELLS
-    i, n = int(job.removeprefix("part")), PARTS[notebook]
-    return CELLS[len(CELLS) * i // n : len(CELLS) * (i + 1) // n]
-
-
-def needs(wildcards):
-    """The jobs that a job waits for."""
-    notebook, job = wildcards.notebook, wildcards.job
-    if job == "all" and PARTS[notebook] > 1:
-        before = [(notebook, part) for part in jobs_of(notebook)]
-    else:
-        # the same share of the cells if both are divided alike, else all of them
-        before = [
-            (other, part)
-            for other in NEEDS[notebook]
-            for part in ([job] if job in jobs_of(other) and PARTS[other] == PARTS[notebook] else jobs_of(other))
-        ]
-    return [f"{RUN}/jobs/{other}/{part}.done" for other, part in before]
-
-
-def parameters(wildcards):
+def parameters(job):
     """A job's parameters as command line options."""
-    values = {"profile": PROFILE.name, "run": RUN, "cells": cells_for(wildcards.notebook, wildcards.job)}
-    if wildcards.job == "all":
-        values["figures"] = FIGURES
+    # a part's pictures lie beside its notebook: on a shared disk one would overwrite another's
+    figures = FIGURES if job.draws else f"{RUN}/jobs/{job.step}/{job.name}"
+    values = GRAPH.parameters(job, RUN, figures)
     return " ".join(f"-p {name} '{json.dumps(value)}'" for name, value in values.items())
 
 
-def settings_of(wildcards):
+def settings_of(notebook):
     """What a job depends on besides code: the profile, and for notebook 02 how it was tuned."""
-    if wildcards.notebook == "02_unlearn" and TUNING_LOG.is_file():
+    if notebook == "02_unlearn" and TUNING_LOG.is_file():
         return settings_hash([MEANING, content_hash(TUNING_LOG)])
     return settings_hash(MEANING)
+
+
+def resources_of(gpus):
+    """What a job takes; one that a scheduler ended is tried again with more, if a profile says so."""
+    found = {
+        "runtime": lambda wildcards, attempt: attempt * PROFILE.minutes + STARTING,
+        "mem_mb": lambda wildcards, attempt: attempt * PROFILE.memory,
+    }
+    # not even a zero where there is none: Kubernetes would want to know whose GPU it is
+    return found | ({"gpu": gpus} if gpus else {})
 
 
 onsuccess:
@@ -126,36 +87,111 @@ onsuccess:
 
 
 wildcard_constraints:
-    notebook="|".join(NEEDS),
-    job=r"all|part\d+",
+    job=r"part\d+",
+    seed=r"\d+",
+
+
+localrules:
+    study,
+    data,
 
 
 rule study:
     input:
-        [f"{RUN}/jobs/{name}/all.done" for name in NEEDS],
+        [done(Job(name, "all")) for name in NOTEBOOKS],
     message:
-        "The study is done: pictures in figures/{config[profile]}/, executed notebooks in runs/."
+        "The study is done: pictures in figures/{config[profile]}/, executed notebooks in {config[runs]}/."
 
 
-rule notebook:
-    input:
-        needs,
+# On the machine that starts the study: the nodes of a cluster often have no network.
+rule data:
     output:
-        touch(RUN + "/jobs/{notebook}/{job}.done"),
-    log:
-        notebook=RUN + "/jobs/{notebook}/{job}.ipynb",
-        text=RUN + "/jobs/{notebook}/{job}.log",
+        f"{RUN}/jobs/data.json",
     params:
-        code=lambda w: notebook_fingerprint(Path(f"notebooks/{w.notebook}.ipynb")),
-        settings=settings_of,
-        parameters=parameters,
-    threads: PROFILE.threads
-    priority: lambda w: URGENT.get(w.notebook, 0)
-    resources:
-        runtime=PROFILE.minutes,
-        gpu=PROFILE.gpus,
+        settings=settings_hash([PROFILE.dataset, PROFILE.size]),
     message:
-        "{wildcards.notebook} ({wildcards.job})"
+        "data"
     shell:
-        "python -m spotter_core.execute notebooks/{wildcards.notebook}.ipynb {log.notebook}"
-        " --log {log.text} --timeout $((60 * {resources.runtime})) {params.parameters}"
+        "python -m spotter_core.fetch {PROFILE.name} --out {output}"
+
+
+rule originals:
+    input:
+        rules.data.output,
+    output:
+        touch(f"{RUN}/jobs/{ORIGINALS}/seed{{seed}}.done"),
+    log:
+        f"{RUN}/jobs/{ORIGINALS}/seed{{seed}}.log",
+    params:
+        code=code_fingerprint("spotter_core.training"),
+        settings=settings_hash(MEANING),
+        cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
+    threads: PROFILE.threads
+    priority: 40
+    resources:
+        **resources_of(PROFILE.gpus),
+    message:
+        "original (seed{wildcards.seed})"
+    shell:
+        "python -m spotter_core.prepare {PROFILE.name} {params.cell} --run {RUN} --methods original > {log} 2>&1"
+
+
+EXECUTE = (
+    "python -m spotter_core.execute {params.notebook} {log.notebook} --log {log.text}"
+    " --timeout $((60 * ({resources.runtime} - {STARTING}))) {params.parameters}"
+)
+
+for NAME, ABOUT in NOTEBOOKS.items():
+    RULE = NAME.partition("_")[2]
+
+    rule:
+        name:
+            RULE
+        input:
+            rules.data.output,
+            [done(job) for job in GRAPH.needs(Job(NAME, "all"))],
+        output:
+            touch(f"{RUN}/jobs/{NAME}/all.done"),
+        log:
+            notebook=f"{RUN}/jobs/{NAME}/all.ipynb",
+            text=f"{RUN}/jobs/{NAME}/all.log",
+        params:
+            notebook=f"notebooks/{NAME}.ipynb",
+            code=notebook_fingerprint(Path(f"notebooks/{NAME}.ipynb")),
+            settings=settings_of(NAME),
+            parameters=parameters(Job(NAME, "all")),
+        threads: PROFILE.threads
+        priority: ABOUT.urgent
+        resources:
+            **resources_of(PROFILE.gpus if ABOUT.gpu else 0),
+        message:
+            f"{NAME} (all)"
+        shell:
+            EXECUTE
+
+    if GRAPH.is_divided(NAME):
+
+        rule:
+            name:
+                f"{RULE}_part"
+            input:
+                rules.data.output,
+                lambda w, step=NAME: [done(job) for job in GRAPH.needs(Job(step, w.job))],
+            output:
+                touch(f"{RUN}/jobs/{NAME}/{{job}}.done"),
+            log:
+                notebook=f"{RUN}/jobs/{NAME}/{{job}}.ipynb",
+                text=f"{RUN}/jobs/{NAME}/{{job}}.log",
+            params:
+                notebook=f"notebooks/{NAME}.ipynb",
+                code=notebook_fingerprint(Path(f"notebooks/{NAME}.ipynb")),
+                settings=settings_of(NAME),
+                parameters=lambda w, step=NAME: parameters(Job(step, w.job)),
+            threads: PROFILE.threads
+            priority: ABOUT.urgent
+            resources:
+                **resources_of(PROFILE.gpus),
+            message:
+                f"{NAME} ({{wildcards.job}})"
+            shell:
+                EXECUTE

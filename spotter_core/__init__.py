@@ -9,16 +9,16 @@ The layers, bottom to top; a file imports only from layers below its own:
    ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
    settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` -- what is trained, on what, by
-   which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
-   attacks regain beside the oracles.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` -- what is trained, on
+   what, by which loss; how far a training has come; the main numbers of a cell, picked from rows,
+   and what attacks regain beside the oracles; the jobs of a study.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
-   ``keyframes`` -- what "near" means; fitting; OU@epsilon and friends; a study in the plane; the
-   published numbers beside ours; what a reader must know before believing a number; every method's
-   numbers; networks made elsewhere, their heads, their owner's images; one model's results in one
-   file; what an audit asks; whether a network can be told from an oracle; where images lie at the
-   moments of a run.
+   ``keyframes`` ``fetch`` -- what "near" means; fitting; OU@epsilon and friends; a study in the
+   plane; the published numbers beside ours; what a reader must know before believing a number;
+   every method's numbers; networks made elsewhere, their heads, their owner's images; one model's
+   results in one file; what an audit asks; whether a network can be told from an oracle; where
+   images lie at the moments of a run; a study's images before its first job.
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen``
    ``findings`` -- how a class is unlearned, how it is brought back; planes and maps to be looked
    at; what a network makes of images on the way; the published code's perturbation; a class new to

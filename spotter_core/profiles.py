@@ -80,6 +80,7 @@ class Profile:
         jobs: Parallel parts of a notebook's cells in the graph; one where not named.
         threads: Of one job.
         minutes: Limit of one job.
+        memory: That one job may need, in MB; a scheduler ends what takes more.
         gpus: That one job takes; jobs on one GPU take turns.
     """
 
@@ -109,6 +110,7 @@ class Profile:
     jobs: Mapping[str, int] | None = None
     threads: int = 1
     minutes: int = 10
+    memory: int = 2000
     gpus: int = 0
 
     @property

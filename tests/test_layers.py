@@ -26,7 +26,7 @@ LAYERS = [
         "results",
         "execute",
     ],
-    ["losses", "data", "models", "progress", "cells", "scores"],
+    ["losses", "data", "models", "progress", "cells", "scores", "graph"],
     [
         "neighborhoods",
         "training",
@@ -42,6 +42,7 @@ LAYERS = [
         "audit_measures",
         "equivalence",
         "keyframes",
+        "fetch",
     ],
     [
         "methods",
@@ -151,6 +152,7 @@ LIGHT = [
     "frontends",
     "sources",
     "profiles",
+    "graph",
     "results",
     "execute",
     "claims",
@@ -265,7 +267,7 @@ def test_what_only_reads_rows_or_runs_the_graph_does_not_load_torch():
 
 
 def test_what_the_graph_loads_to_plan_is_lighter_still():
-    loaded = loaded_by(["profiles", "files", "sources"])
+    loaded = loaded_by(["profiles", "graph", "files", "sources"])
     assert not loaded & {"torch", "numpy", "pandas", "matplotlib", "papermill"}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spotter_core.graph import NOTEBOOKS, Graph
 from spotter_core.measurements import accuracies
 from spotter_core.notebooks import (
     INJECTED,
@@ -13,21 +14,13 @@ from spotter_core.notebooks import (
     start,
     what_is_missing,
 )
-from spotter_core.profiles import Cell
+from spotter_core.profiles import Cell, load_profile
 from spotter_core.results import load_about, load_rows
 from spotter_core.sources import imported_modules
 
 ROOT = Path(__file__).resolve().parents[1]
-GRAPH = (ROOT / "Snakefile").read_text(encoding="utf-8")
-
-
-def graph_block(start):
-    """A piece of the Snakefile that is plain Python: from a line's beginning to its own end."""
-    return re.search(rf"^{re.escape(start)}.*?(?=^\S(?<!\}}))", GRAPH, re.DOTALL | re.MULTILINE)[0]
-
-
 # Notebooks by name, with those that they wait for.
-NEEDS = ast.literal_eval(graph_block("NEEDS = ").removeprefix("NEEDS = "))
+NEEDS = {name: list(notebook.needs) for name, notebook in NOTEBOOKS.items()}
 
 # --- parameters that papermill puts in ------------------------------------------------------------
 
@@ -291,14 +284,8 @@ def test_papermill_sees_every_parameter_with_its_default(notebook):
 
 
 def test_a_notebook_takes_every_parameter_that_the_graph_passes(notebook):
-    code = ast.parse(graph_block("def parameters("))
-    passed = {
-        key.value
-        for node in ast.walk(code)
-        if isinstance(node, ast.Dict | ast.Subscript)
-        for key in (node.keys if isinstance(node, ast.Dict) else [node.slice])
-        if isinstance(key, ast.Constant)
-    }
+    graph = Graph(load_profile("digits"))
+    passed = set(graph.parameters(graph.jobs[0], "runs/digits", "figures/digits"))
     assert passed == {"profile", "run", "cells", "figures"}
     assert passed <= {statement.target.id for statement in notebook.parameters}
 

@@ -60,7 +60,7 @@ TEXT = (
     "# 00 · First: what is seen\n\n**Question.** What *is* it, of $x$?\n\nMore: [next](01_b.ipynb)."
 )
 CODE = "ax = draw()\nsave_figure(ax.figure, figures / '00_seen.png')"
-INTERNAL = {"papermill": {"input_path": f"{MACHINE}/notebooks/00_a.ipynb"}}
+INTERNAL = {"papermill": {"input_path": f"{MACHINE}/notebooks/00_tour.ipynb"}}
 SCRIPT = '<script src="https://cdn.example.org/x.js"></script>'
 LOADER = "<script>load('https://cdn.example.org/y.js')</script>"
 TABLE = (
@@ -94,24 +94,21 @@ def root(tmp_path):
     """A repository of one executed notebook, one for the hand, an exercise and its solution."""
     root = tmp_path / "repository"
     own = [c | {"outputs": []} if c["cell_type"] == "code" else c for c in executed_cells(TEXT)]
-    write_notebook(root / "notebooks/00_a.ipynb", [own[0], own[1], own[3]])
+    write_notebook(root / "notebooks/00_tour.ipynb", [own[0], own[1], own[3]])
     write_notebook(root / "notebooks/01_b.ipynb", [cell("markdown", "t", "# 01 · By hand")])
     write_notebook(root / "notebooks/exercises/E1.ipynb", [cell("markdown", "t", "# E1")])
     write_notebook(root / "notebooks/exercises/teacher/E1.ipynb", [cell("markdown", "t", "# Told")])
-    job = root / "runs/digits/jobs/00_a"
+    job = root / "runs/digits/jobs/00_tour"
     write_notebook(job / "all.ipynb", executed_cells(), **INTERNAL)
     (job / "all.done").touch()
-    (root / "Snakefile").write_text('NEEDS = {\n    "00_a": [],\n}\n', encoding="utf-8")
     pictures = root / "figures/digits"
     pictures.mkdir(parents=True)
     (pictures / "00_seen.png").write_bytes(png())
-    (pictures / "00_a.json").write_text("{}", encoding="utf-8")
+    (pictures / "00_tour.json").write_text("{}", encoding="utf-8")
     (pictures / "08_table.md").write_text("| a |\n|---|\n| 1 |\n", encoding="utf-8")
     (root / "tool.py").write_text("x = 1  # <b>\n", encoding="utf-8")
     readme = "# It\n\n![Something seen](figures/digits/00_seen.png)\n\n## Results\n\n"
-    readme += (
-        "[a](notebooks/00_a.ipynb#cell) [tool](tool.py) [all](notebooks/exercises) arXiv:2506.01318"
-    )
+    readme += "[a](notebooks/00_tour.ipynb#cell) [tool](tool.py) [all](notebooks/exercises) arXiv:2506.01318"
     (root / "README.md").write_text(readme.replace("#cell", ""), encoding="utf-8")
     return root
 
@@ -141,7 +138,7 @@ def test_everything_gets_a_page_and_every_link_holds(root, tmp_path):
         "figures/digits/08_table.html",
         "figures/digits/index.html",
         "index.html",
-        "notebooks/00_a.html",
+        "notebooks/00_tour.html",
         "notebooks/01_b.html",
         "notebooks/exercises/E1.html",
         "notebooks/exercises/index.html",
@@ -163,7 +160,7 @@ def test_nothing_of_the_machine_is_published(root, tmp_path):
         if path.is_file():
             data = path.read_bytes()
             assert not any(word in data for word in (b"someone", b"papermill", str(root).encode()))
-    page = text_of(tmp_path / "site", "notebooks/00_a.html")
+    page = text_of(tmp_path / "site", "notebooks/00_tour.html")
     assert "half a line of runs/digits/rows" in page
     assert "…/some.py:3: old" in page
 
@@ -175,12 +172,12 @@ def test_a_leak_is_a_problem(root, tmp_path):
 
 def test_outputs_are_shown_and_nothing_is_loaded_from_elsewhere(root, tmp_path):
     built(root, tmp_path / "site")
-    page = text_of(tmp_path / "site", "notebooks/00_a.html")
+    page = text_of(tmp_path / "site", "notebooks/00_tour.html")
     assert "cdn.example.org" not in page
     assert "interactive()" not in page
     assert '<div class="wide"><table><tr><td>7</td></tr></table></div>' in page
     assert "<style scoped" not in page
-    assert (tmp_path / "site/notebooks/00_a/draws-1.png").read_bytes() == png()
+    assert (tmp_path / "site/notebooks/00_tour/draws-1.png").read_bytes() == png()
     assert "<math" in page
     assert 'href="01_b.html"' in page
 
@@ -188,23 +185,23 @@ def test_outputs_are_shown_and_nothing_is_loaded_from_elsewhere(root, tmp_path):
 def test_the_index_leads_to_notebooks_with_question_and_picture(root, tmp_path):
     built(root, tmp_path / "site")
     page = text_of(tmp_path / "site", "index.html")
-    assert 'href="notebooks/00_a.html"' in page
+    assert 'href="notebooks/00_tour.html"' in page
     assert "What is it, of x?" in page
-    assert 'src="small/00_a.png"' in page
+    assert 'src="small/00_tour.png"' in page
     assert page.index("Notebook by notebook") < page.index("Results")
 
 
 def test_pages_know_their_neighbors(root, tmp_path):
     built(root, tmp_path / "site")
-    assert 'class="after" href="01_b.html"' in text_of(tmp_path / "site", "notebooks/00_a.html")
-    assert 'class="before" href="00_a.html"' in text_of(tmp_path / "site", "notebooks/01_b.html")
+    assert 'class="after" href="01_b.html"' in text_of(tmp_path / "site", "notebooks/00_tour.html")
+    assert 'class="before" href="00_tour.html"' in text_of(tmp_path / "site", "notebooks/01_b.html")
 
 
 def test_the_gallery_has_words_pictures_and_rows(root, tmp_path):
     built(root, tmp_path / "site")
     page = text_of(tmp_path / "site", "figures/digits/index.html")
     assert 'alt="Something seen"' in page  # the README's words
-    assert 'href="00_a.json" download' in page
+    assert 'href="00_tour.json" download' in page
     assert "Further results" in page  # of a number that no notebook has
 
 
@@ -217,7 +214,7 @@ def state(root):
 
 def test_text_of_today_stands_beside_outputs_of_the_run(root, tmp_path):
     built(root, tmp_path / "site")
-    page = text_of(tmp_path / "site", "notebooks/00_a.html")
+    page = text_of(tmp_path / "site", "notebooks/00_tour.html")
     assert "as it was" not in page
     assert "First: what is seen" in page
     assert "Parameters of this run" in page
@@ -228,12 +225,12 @@ def test_text_of_today_stands_beside_outputs_of_the_run(root, tmp_path):
     [(CODE + "  # said better", "executed"), (CODE.replace("ax", "bx"), "changed since")],
 )
 def test_outputs_count_as_long_as_the_code_is_the_same(root, code, expected):
-    write_notebook(root / "runs/digits/jobs/00_a/all.ipynb", executed_cells(code=code))
+    write_notebook(root / "runs/digits/jobs/00_tour/all.ipynb", executed_cells(code=code))
     assert state(root) == expected
 
 
 def test_a_run_that_did_not_end_does_not_count(root):
-    (root / "runs/digits/jobs/00_a/all.done").unlink()
+    (root / "runs/digits/jobs/00_tour/all.done").unlink()
     assert state(root) == "not executed"
 
 
@@ -243,11 +240,11 @@ def test_the_command_says_what_makes_a_missing_run(root, tmp_path, monkeypatch, 
     monkeypatch.chdir(root)
     assert main(["digits", "--out", str(tmp_path / "site")]) == 2
     said = capsys.readouterr().err
-    assert "notebooks/00_a.ipynb: not executed" in said
+    assert "notebooks/00_tour.ipynb: not executed" in said
     assert "make study PROFILE=digits" in said
     assert not (tmp_path / "site").exists()
     assert main(["digits", "--out", "site", "--partial"]) == 0  # as make names the folder
-    assert "was not executed" in text_of(root / "site", "notebooks/00_a.html")
+    assert "was not executed" in text_of(root / "site", "notebooks/00_tour.html")
 
 
 def test_a_folder_of_something_else_is_not_made_anew(root, tmp_path):

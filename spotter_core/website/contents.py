@@ -1,10 +1,9 @@
 """What there is to be shown: notebooks and their runs, exercises, guides, folders of figures."""
 
-import ast
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from spotter_core.graph import NOTEBOOKS
 from spotter_core.website.executed import Notebook, read_notebook
 
 
@@ -25,12 +24,6 @@ class Contents:
         return [n for n in self.notebooks if n.state in ("not executed", "changed since")]
 
 
-def planned_notebooks(graph: str) -> set[str]:
-    """Return the notebooks that the graph runs, read off the text of its file."""
-    block = re.search(r"^NEEDS = (\{.*?^\})", graph, re.DOTALL | re.MULTILINE)
-    return set(ast.literal_eval(block[1])) if block else set()
-
-
 def read_contents(root: Path, profile: str) -> Contents:
     """Return what a repository has to show, discovered from its folders.
 
@@ -39,15 +32,13 @@ def read_contents(root: Path, profile: str) -> Contents:
         profile: Whose run the notebooks' outputs are of.
     """
     folder = root / "notebooks"
-    graph = root / "Snakefile"
-    planned = planned_notebooks(graph.read_text(encoding="utf-8")) if graph.is_file() else set()
     jobs = root / "runs" / profile / "jobs"
 
     def notebook(path: Path, *, exercise: bool) -> Notebook:
         name = path.relative_to(root).as_posix()
         stem = "" if exercise else path.stem
         executed = jobs / stem / "all.ipynb"
-        return read_notebook(root, name, executed, planned=stem in planned)
+        return read_notebook(root, name, executed, planned=stem in NOTEBOOKS)
 
     own = sorted(folder.glob("*.ipynb"))
     # one level down: what lies deeper, such as solutions, is not handed out

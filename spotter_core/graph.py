@@ -1,0 +1,211 @@
+"""The shape of a study: its steps, what each waits for, how the cells are divided among jobs.
+
+Layer 2, without torch: the Snakefile and the plan of a study both stand on it, so that what is
+planned is what is run.
+
+A *job* executes one notebook on some of the study's cells. Where the profile divides a notebook
+(``jobs: {02_unlearn: 30}``), its jobs ``part0``, ``part1``, … make models and rows of a share of
+the cells each, at the same time on as many machines, and one more, ``all``, runs over all cells
+once they are there: it finds everything made, averages and draws.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from spotter_core.profiles import Cell, Profile
+
+ORIGINALS = "originals"
+"""The step that trains the original of each seed, where notebook 01 is divided among jobs: the
+parts of one seed would else train it several times."""
+FIRST = "01_train_and_retrain"
+LONGEST_LIST = 2000
+"""Cells that a job's command names one by one; the system limits an argument to 128 KiB."""
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """What the graph knows of a notebook.
+
+    Attributes:
+        needs: Notebooks whose models or rows it needs.
+        urgent: The longest way to the end goes first.
+        gpu: Whether it computes with networks; one that draws from rows wants no GPU.
+        of: Which cells are divided among its parts: ``"all"``, or those that take it longest,
+            ``"ablation"`` (of the profile's ablation seeds) or ``"attacked"`` (of those, the
+            attacked classes'). The rest is left to the job over all cells.
+    """
+
+    needs: tuple[str, ...] = ()
+    urgent: int = 0
+    gpu: bool = True
+    of: str = "all"
+
+
+UNLEARNED = ("02_unlearn",)
+NOTEBOOKS = {
+    "00_tour": Notebook(UNLEARNED),
+    "01_train_and_retrain": Notebook(urgent=30),
+    "02_unlearn": Notebook((FIRST,), urgent=20),
+    "03_over_unlearning": Notebook(UNLEARNED),
+    "04_prototypical_relearning": Notebook(UNLEARNED),
+    "04b_relearning_battery": Notebook(UNLEARNED, urgent=15, of="attacked"),
+    "05_embedding_dispersion": Notebook(UNLEARNED, urgent=10),
+    "05b_forgetting_by_epoch": Notebook(UNLEARNED),
+    "06_neighborhood_damage": Notebook(UNLEARNED),
+    "07_ablation": Notebook(UNLEARNED, urgent=12, of="ablation"),
+    "08_summary": Notebook(
+        (
+            "03_over_unlearning",
+            "04_prototypical_relearning",
+            "04b_relearning_battery",
+            "05_embedding_dispersion",
+            "06_neighborhood_damage",
+            "07_ablation",
+        ),
+        gpu=False,
+    ),
+    "09_audit": Notebook(UNLEARNED),
+    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion")),
+}
+"""All notebooks that a study executes, by name."""
+
+
+class Job(NamedTuple):
+    """One job: a notebook, or :data:`ORIGINALS`, and ``"all"``, ``"part3"`` or ``"seed0"``."""
+
+    step: str
+    name: str
+
+    @property
+    def draws(self) -> bool:
+        """Whether it runs over all cells and draws the pictures."""
+        return self.name == "all"
+
+
+def even_shares(cells: Sequence[Cell], count: int) -> list[list[Cell]]:
+    """Return the cells in ``count`` runs of neighbors whose lengths differ by one at most."""
+    return [
+        list(cells[len(cells) * i // count : len(cells) * (i + 1) // count]) for i in range(count)
+    ]
+
+
+class Graph:
+    """The jobs of one study.
+
+    Args:
+        profile: Its ``jobs`` says which notebooks are divided, and into how many parts.
+
+    Raises:
+        ValueError: If ``jobs`` names a notebook that does not exist, or no positive number.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        wanted = dict(profile.jobs or {})
+        if unknown := sorted(set(wanted) - set(NOTEBOOKS)):
+            raise ValueError(
+                f"profile {profile.name!r}: jobs names {unknown}; notebooks: {sorted(NOTEBOOKS)}"
+            )
+        for name, count in wanted.items():
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise ValueError(
+                    f"profile {profile.name!r}: jobs of {name} must be a number of parts, at "
+                    f"least 1, got {count!r}"
+                )
+        self.shares = {
+            name: even_shares(own, min(wanted.get(name, 1), len(own)))
+            for name in NOTEBOOKS
+            for own in [self.own_cells(name)]
+        }
+
+    def own_cells(self, notebook: str) -> list[Cell]:
+        """Return the cells that are divided among a notebook's parts, as the study chooses them."""
+        p, of = self.profile, NOTEBOOKS[notebook].of
+        if of == "all":
+            return p.cells
+        classes = {tuple(sorted(c)) for c in p.attacked}
+        attacked = [c for c in p.cells if c.forget in classes] or p.cells
+        among = attacked if of == "attacked" else p.cells
+        return [c for c in among if c.seed in p.ablation_seeds] or among
+
+    def is_divided(self, notebook: str) -> bool:
+        """Return whether a notebook's cells are divided among several jobs."""
+        return len(self.shares[notebook]) > 1
+
+    def parts(self, step: str) -> list[Job]:
+        """Return the jobs that make a step's models and rows; one of them, if it is undivided."""
+        if step == ORIGINALS:
+            divided = self.is_divided(FIRST)
+            return [Job(ORIGINALS, f"seed{s}") for s in self.profile.seeds] if divided else []
+        if not self.is_divided(step):
+            return [Job(step, "all")]
+        return [Job(step, f"part{i}") for i in range(len(self.shares[step]))]
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """All jobs, each behind those that it waits for."""
+        found = [*self.parts(ORIGINALS)]
+        for name in NOTEBOOKS:
+            found += self.parts(name)
+            if self.is_divided(name):
+                found.append(Job(name, "all"))
+        return found
+
+    def cells(self, job: Job) -> list[Cell]:
+        """Return the cells of a job."""
+        if job.step == ORIGINALS:
+            seed = int(job.name.removeprefix("seed"))
+            return [cell for cell in self.profile.cells if cell.seed == seed]
+        if job.draws:
+            return self.profile.cells
+        return self.shares[job.step][int(job.name.removeprefix("part"))]
+
+    def parameters(self, job: Job, run: str, figures: str) -> dict[str, object]:
+        """Return the parameters that a job's notebook is given.
+
+        Args:
+            job: Of a notebook.
+            run: Folder of the study's models and rows.
+            figures: Folder for the pictures.
+        """
+        cells = self.cells(job)
+        short = job.draws and len(cells) > LONGEST_LIST
+        names = ["all"] if short else [str(cell) for cell in cells]
+        return {"profile": self.profile.name, "run": run, "cells": names, "figures": figures}
+
+    @cached_property
+    def _part_of(self) -> dict[str, dict[Cell, Job]]:
+        """By notebook and cell: the part that makes it."""
+        return {
+            name: {
+                cell: job
+                for job, cells in zip(self.parts(name), self.shares[name], strict=True)
+                for cell in cells
+            }
+            for name in NOTEBOOKS
+        }
+
+    def needs(self, job: Job) -> list[Job]:
+        """Return the jobs that a job waits for.
+
+        A part waits for the parts that make the same cells; what runs over all cells waits for its
+        own parts, and for all parts of what it needs.
+        """
+        if job.step == ORIGINALS:
+            return []
+        if job.draws and self.is_divided(job.step):
+            found = dict.fromkeys(self.parts(job.step))
+        elif job.step == FIRST and not job.draws:
+            seeds = {cell.seed for cell in self.cells(job)}
+            found = {Job(ORIGINALS, f"seed{seed}"): None for seed in sorted(seeds)}
+        else:
+            found = {}
+        for other in NOTEBOOKS[job.step].needs:
+            if job.draws or not self.is_divided(other):
+                found |= dict.fromkeys(self.parts(other))
+            else:
+                made_by = self._part_of[other]
+                found |= {made_by[cell]: None for cell in self.cells(job) if cell in made_by}
+        return list(found)
