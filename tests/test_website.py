@@ -108,7 +108,8 @@ def root(tmp_path):
     (pictures / "08_table.md").write_text("| a |\n|---|\n| 1 |\n", encoding="utf-8")
     (root / "tool.py").write_text("x = 1  # <b>\n", encoding="utf-8")
     readme = "# It\n\n![Something seen](figures/digits/00_seen.png)\n\n## Results\n\n"
-    readme += "[a](notebooks/00_tour.ipynb#cell) [tool](tool.py) [all](notebooks/exercises) arXiv:2506.01318"
+    readme += "[a](notebooks/00_tour.ipynb#cell) [tool](tool.py) [all](notebooks/exercises) "
+    readme += "arXiv:2506.01318"
     (root / "README.md").write_text(readme.replace("#cell", ""), encoding="utf-8")
     return root
 
