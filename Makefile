@@ -3,6 +3,7 @@
 
 PYTHON  ?= python3
 PROFILE ?= digits
+ON      ?= local
 WORKERS ?= 2
 
 VENV  := .venv
@@ -44,6 +45,17 @@ $(READY): requirements.txt pyproject.toml
 	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What hands jobs to a scheduler lies in a folder of its own: Snakemake loads all such plugins that
+# it finds whenever it starts, and the one for Kubernetes takes seconds, in every job of every study.
+PLUGIN := .tools/$(ON)
+$(PLUGIN)/.ready: requirements-$(ON).txt $(READY)
+	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --target $(PLUGIN) -r $<
+	@touch $@
+ifneq ($(ON),local)
+ELSEWHERE := $(PLUGIN)/.ready
+export PYTHONPATH := $(CURDIR)/$(PLUGIN)$(if $(PYTHONPATH),:$(PYTHONPATH))
+endif
+
 # --- work ---
 
 # Two runs in one checkout would write the same files. Snakemake's own lock outlives a killed run
@@ -60,8 +72,11 @@ os.execvp(sys.argv[1], sys.argv[1:])
 endef
 export LOCKED
 
-study: $(READY) ## run the whole study; PROFILE=digits (default) or another file of profiles/
-	@python -c "$$LOCKED" snakemake --nolock --rerun-incomplete --config profile=$(PROFILE) $(ARGS)
+# `runs` may lie elsewhere, on a disk that all nodes share: make study RUNS=/shared/me/runs
+RUNS ?= runs
+study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; ON=local, slurm, kubernetes
+	@python -c "$$LOCKED" snakemake --nolock --workflow-profile profiles/$(ON) \
+	    --config profile=$(PROFILE) runs=$(RUNS) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/
@@ -105,6 +120,11 @@ lint: $(READY) ## check style, formatting, types, and that notebooks hold no out
 pins: $(READY) ## compile requirements.txt anew from pyproject.toml
 	$(UV) pip compile -q --universal --extra test --no-annotate --no-header $(ARGS) \
 	    pyproject.toml -o requirements.txt
+	for on in slurm kubernetes; do \
+	    $(UV) pip compile -q --universal --extra test --extra $$on --no-annotate --no-header \
+	        -c requirements.txt pyproject.toml | grep -vxFf requirements.txt \
+	        > requirements-$$on.txt || exit 1; \
+	done
 
 clean: ## remove runs/ (all results that are not in figures/), site/ and caches; not during a run
 	@$(PYTHON) -c "$$LOCKED" rm -rf runs site .runlock .snakemake .mypy_cache .pytest_cache .ruff_cache \
