@@ -1,0 +1,168 @@
+"""Kubernetes: the manifests of the jobs, checked without a cluster, and their commands carried out.
+
+Run by `make test-kubernetes`, which fetches Snakemake's executor and the schemas of Kubernetes.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes_api import Cluster
+from test_graph import STAND_IN, copy_of_the_graph, jobs
+from test_notebooks import NEEDS, ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.kubernetes]
+
+VERSIONS = ("1.30", "1.37")
+IMAGE = "registry.invalid/spotter:1"
+
+
+def plugins():
+    """The folder of the plugin; jobs find it because it is on the path of this process."""
+    import snakemake_executor_plugin_kubernetes as plugin
+
+    return str(Path(plugin.__file__).parents[1])
+
+
+def check(manifest):
+    """Fail unless a manifest is one of the schema's, to the last key, and its limits hold."""
+    import kubernetes_validate
+
+    for version in VERSIONS:
+        kubernetes_validate.validate(manifest, version, strict=True)
+    if manifest["kind"] == "Job":
+        for container in manifest["spec"]["template"]["spec"]["containers"]:
+            asked, limits = (container["resources"].get(k, {}) for k in ("requests", "limits"))
+            # beyond the schema: what can't be shared out (GPUs) must be limited to what is asked
+            for name in set(asked) | set(limits):
+                assert "/" not in name or asked.get(name) == limits.get(name), name
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.close()
+
+
+def started(graph, cluster, *options, gpus=0):
+    """Run a copy of the graph on the stand-in; return exit status and what was printed."""
+    (graph.folder / "spotter_core" / "execute.py").write_text(STAND_IN, encoding="utf-8")
+    profile = graph.folder / "profiles" / "digits.yaml"
+    text = profile.read_text(encoding="utf-8")
+    divided = {"02_unlearn": 2, "03_over_unlearning": 2, "01_train_and_retrain": 2}
+    text = re.sub(r"^(jobs|gpus|memory):.*\n", "", text, flags=re.MULTILINE)
+    profile.write_text(f"{text}jobs: {json.dumps(divided)}\ngpus: {gpus}\n", encoding="utf-8")
+    (graph.folder / "spotter_core" / "prepare.py").write_text("", encoding="utf-8")
+    command = graph.command(
+        "--workflow-profile", "profiles/kubernetes", "--container-image", IMAGE,
+        "--kubernetes-persistent-volumes", f"spotter:{graph.folder}",
+        "--seconds-between-status-checks", "1", "--latency-wait", "5", *options,
+    )  # fmt: skip
+    command["env"] |= {"PYTHONPATH": plugins(), "KUBECONFIG": str(cluster.config)}
+    ended = subprocess.run(
+        **command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return ended.returncode, ended.stdout
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_the_study_runs_by_manifests_that_the_schema_allows(tmp_path, cluster, gpus):
+    graph = copy_of_the_graph(tmp_path / "project")
+    status, text = started(graph, cluster, gpus=gpus)
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert status == 0, text + logs
+    assert jobs(*NEEDS) <= graph.done()
+    assert not cluster.secrets  # taken away at the end
+    for manifest in cluster.jobs.values():
+        check(manifest)
+        pod = manifest["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["image"] == IMAGE
+        assert {"name": "spotter", "mountPath": str(graph.folder)} in container["volumeMounts"]
+        assert {"name": "spotter", "persistentVolumeClaim": {"claimName": "spotter"}} in pod["volumes"]
+        assert container["resources"]["limits"]["memory"]
+    cards = [
+        m["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu")
+        for m in cluster.jobs.values()
+    ]
+    assert set(cards) == ({"1", None} if gpus else {None})  # the summary reads rows alone
+    assert len(cards) < len(graph.done())  # short steps share a pod
+
+
+def test_a_pod_whose_node_is_lost_is_started_again(tmp_path, cluster):
+    graph = copy_of_the_graph(tmp_path / "project")
+    cluster.lose = 1
+    target = "runs/digits/jobs/01_train_and_retrain/all.done"
+    status, text = started(graph, cluster, target)
+    assert status == 0, text
+    assert len(cluster.lost) == 1
+    assert jobs("01_train_and_retrain") <= graph.done()
+
+
+def test_a_failing_pod_ends_the_study_with_its_sentence(tmp_path, cluster):
+    graph = copy_of_the_graph(tmp_path / "project")
+    graph.write("01_train_and_retrain", "raise KeyError('weights')")
+    status, text = started(graph, cluster, "runs/digits/jobs/01_train_and_retrain/all.done")
+    assert status != 0
+    assert "failed" in text
+    assert jobs("01_train_and_retrain").isdisjoint(graph.done())
+
+
+def test_what_a_study_needs_in_the_cluster_is_valid():
+    text = (ROOT / "profiles" / "kubernetes" / "cluster.yaml").read_text(encoding="utf-8")
+    manifests = list(yaml.safe_load_all(text))
+    for manifest in manifests:
+        check(manifest)
+    kinds = {manifest["kind"] for manifest in manifests}
+    assert kinds == {
+        *("Namespace", "PersistentVolumeClaim", "ServiceAccount", "Role", "RoleBinding", "Pod")
+    }
+
+
+def test_the_role_allows_every_request_of_the_executor():
+    """Read off its source: verbs of the API's methods, by the kind that they are of."""
+    import snakemake_executor_plugin_kubernetes as plugin
+
+    source = Path(plugin.__file__).read_text(encoding="utf-8")
+    calls = set(re.findall(r"api\.(create|read|list|delete)_namespaced_(\w+)\(", source))
+    words = {"read": "get"}
+    names = {"job": "jobs", "job_status": "jobs/status", "pod": "pods", "pod_log": "pods/log"}
+    wanted = {(words.get(v, v), names.get(kind, f"{kind}s")) for v, kind in calls}
+    text = (ROOT / "profiles" / "kubernetes" / "cluster.yaml").read_text(encoding="utf-8")
+    (role,) = [m for m in yaml.safe_load_all(text) if m["kind"] == "Role"]
+    granted = {(v, r) for rule in role["rules"] for r in rule["resources"] for v in rule["verbs"]}
+    assert wanted
+    assert wanted <= granted
+
+
+def test_a_wrong_manifest_would_be_found():
+    good = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "a"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [
+            {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}}},
+    }  # fmt: skip
+    check(good)
+    import kubernetes_validate
+
+    misspelt = json.loads(json.dumps(good).replace("restartPolicy", "restartPolicies"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check(misspelt)
+    unlimited = json.loads(json.dumps(good).replace('"cpu"', '"nvidia.com/gpu"'))
+    with pytest.raises(AssertionError, match="nvidia"):
+        check(unlimited)
+
+
+def test_the_image_has_what_the_pods_run():
+    text = (ROOT / "profiles" / "kubernetes" / "Dockerfile").read_text(encoding="utf-8")
+    for name in re.search(r"^COPY (.*) \./$", text, flags=re.MULTILINE)[1].split():
+        assert (ROOT / name).is_file()
+    version = re.search(r"^FROM python:(3\.\d+)-slim$", text, flags=re.MULTILINE)[1]
+    assert (3, 11) <= tuple(map(int, version.split("."))) < (3, 14)
+    assert sys.version_info >= (3, 11)
