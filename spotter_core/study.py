@@ -10,7 +10,7 @@ from typing import Any
 
 from spotter_core.files import settings_hash
 from spotter_core.profiles import Cell
-from spotter_core.results import Row, load_about, load_rows, save_rows
+from spotter_core.results import Row, load_file, save_rows
 from spotter_core.runtime import describe_run
 from spotter_core.sources import code_fingerprint
 from spotter_core.workshop import Workshop
@@ -90,8 +90,9 @@ class Study(Workshop):
         )
         if path.is_file():
             try:
-                if load_about(path).get("fingerprint") == fingerprint:
-                    return load_rows(path)
+                rows, about = load_file(path)
+                if about.get("fingerprint") == fingerprint:
+                    return rows
             except ValueError as error:
                 log.warning("%s; measuring anew", error)
         left = self.surviving(cell, methods)

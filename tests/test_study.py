@@ -198,6 +198,13 @@ def foreign_checkpoint(path):
     save_weights(build_model("mlp", num_classes=10, width=3, input_shape=(1, 8, 8)), path)
 
 
+def flip(path, *, share):
+    """Flip one bit of a file, at that share of its length."""
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= 1
+    path.write_bytes(data)
+
+
 DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
@@ -205,6 +212,7 @@ DAMAGE = {
     "text": lambda path: path.write_text("no numbers"),
     "a pickle": lambda path: path.write_bytes(pickle.dumps({"head.weight": 1})),
     "foreign": foreign_checkpoint,
+    "a flipped bit": lambda path: flip(path, share=0.7),
 }
 
 
@@ -222,11 +230,21 @@ def test_a_damaged_checkpoint_is_made_anew_with_a_warning(run, making, caplog, m
     assert making == [model]
 
 
-@pytest.mark.parametrize("kept", [0, 30, -3])
-def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog, kept):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: data[:30],
+        lambda data: data[:-3],
+        lambda data: data.replace(b'"accuracy", 0.', b'"accuracy", 0.0', 1),
+    ],
+    ids=["empty", "cut in its head", "cut short", "another number"],
+)
+def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog, spoil):
     path, other = (tiny(run).rows_path("accuracies", cell) for cell in (CELL, OTHER))
     before = path.read_bytes()
-    path.write_bytes(before[:kept])
+    path.write_bytes(spoil(before))
+    assert path.read_bytes() != before
     for cell in (CELL, OTHER):
         tiny(run).measured(measurements.accuracies, cell, MODELS)
     assert measuring == [str(CELL)]
