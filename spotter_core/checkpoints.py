@@ -63,6 +63,18 @@ def load_tensors(path: Path, *, settings: str | None = None) -> tuple[dict[str, 
     return tensors, metadata["record"]
 
 
+def kept_settings(path: Path) -> str | None:
+    """Return what a file says made it; ``None`` if it is not there, no such file or cut short.
+
+    It is quick, as nothing else of the file is read, so its digest is not checked either.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("settings")
+    except (SafetensorError, OSError):
+        return None
+
+
 def save_weights(model: nn.Module, path: Path, *, settings: str = "", record: str = "") -> None:
     """Write the weights of ``model``; the other arguments as in :func:`save_tensors`."""
     save_tensors(model.state_dict(), path, settings=settings, record=record)

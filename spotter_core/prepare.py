@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
+from spotter_core.checkpoints import kept_settings
 from spotter_core.failures import load_failure
 from spotter_core.maps import embedding_map, has_map
 from spotter_core.profiles import Cell
@@ -27,15 +26,7 @@ def is_made(study: Study, cell: Cell, method: str) -> bool:
     Looks at what the file says of itself, as a study of many models would take long to read; who
     loads it checks its digest, and makes it anew if it was damaged.
     """
-    path = study.path(cell, method)
-    if not path.is_file():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = (file.metadata() or {}).get("settings")
-    except (SafetensorError, OSError):  # cut short: it will be made anew
-        return False
-    return bool(settings == study.fingerprint(cell, method))
+    return kept_settings(study.path(cell, method)) == study.fingerprint(cell, method)
 
 
 def has_diverged(study: Study, cell: Cell, method: str) -> bool:

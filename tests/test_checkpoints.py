@@ -10,7 +10,13 @@ from damage import damages
 from safetensors.torch import load_file, save_file
 from torch import Generator, nn
 
-from spotter_core.checkpoints import load_tensors, load_weights, save_tensors, save_weights
+from spotter_core.checkpoints import (
+    kept_settings,
+    load_tensors,
+    load_weights,
+    save_tensors,
+    save_weights,
+)
 from spotter_core.models import ARCHITECTURES, build_model, wrap
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
@@ -183,3 +189,13 @@ def test_tensors_of_any_kind_come_back_with_their_record(path):
         assert torch.equal(loaded[name], value)
     with pytest.raises(ValueError, match="made with settings 'abc', expected 'abd': delete it"):
         load_tensors(path, settings="abd")
+
+
+def test_what_made_a_file_is_told_without_reading_it_all(path):
+    assert kept_settings(path) is None
+    save_weights(small(), path, settings="abc")
+    assert kept_settings(path) == "abc"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kept_settings(path) is None
+    save_file(small().state_dict(), path)
+    assert kept_settings(path) is None

@@ -593,6 +593,22 @@ def test_a_file_of_rows_says_where_its_numbers_are_from(finished):
     assert about["profile"] == "tiny"
     assert about["torch"] == torch.__version__
     assert len(about["fingerprint"]) == 12
+    assert (about["device"], about["classes"]) == ("cpu", 10)
+
+
+def test_rows_of_one_work_say_so_whatever_the_cell_and_the_machine(finished, run):
+    def told(root, name, cell):
+        return json.loads(tiny(root).rows_path(name, cell).read_text())["about"]
+
+    abouts = [told(finished, "accuracies", cell) for cell in (CELL, OTHER)]
+    before = torch.get_num_threads()
+    tiny(run, threads=2).measured(measurements.accuracies, CELL, MODELS)
+    torch.set_num_threads(before)
+    abouts.append(told(run, "accuracies", CELL))
+    assert len({about["work"] for about in abouts}) == 1
+    assert len({about["fingerprint"] for about in abouts}) == 3
+    tiny(run, supports=4).measured(measurements.accuracies, CELL, MODELS)
+    assert told(run, "accuracies", CELL)["work"] != abouts[0]["work"]
 
 
 @pytest.mark.parametrize("where", ["forget/test", "retain/validation", "forget/train"])
