@@ -9,20 +9,21 @@ The layers, bottom to top; a file imports only from layers below its own:
    ``checkpoints`` ``failures`` ``profiles`` ``results`` ``execute`` -- distances in log space;
    networks; pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; what
    diverged; a study's settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` -- what is trained, on what, by
-   which loss; how far a training has come; the main numbers of a cell, picked from rows, and what
-   attacks regain beside the oracles.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``differences`` -- what is
+   trained, on what, by which loss; how far a training has come; the main numbers of a cell, picked
+   from rows, and what attacks regain beside the oracles; where two lists of rows differ.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
-   ``keyframes`` -- what "near" means; fitting; OU@epsilon and friends; a study in the plane; the
-   published numbers beside ours; what a reader must know before believing a number; every method's
-   numbers; networks made elsewhere, their heads, their owner's images; one model's results in one
-   file; what an audit asks; whether a network can be told from an oracle; where images lie at the
-   moments of a run.
+   ``keyframes`` ``joining`` -- what "near" means; fitting; OU@epsilon and friends; a study in the
+   plane; the published numbers beside ours; what a reader must know before believing a number;
+   every method's numbers; networks made elsewhere, their heads, their owner's images; one model's
+   results in one file; what an audit asks; whether a network can be told from an oracle; where
+   images lie at the moments of a run; run folders of several machines in one.
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen``
-   ``findings`` -- how a class is unlearned, how it is brought back; planes and maps to be looked
-   at; what a network makes of images on the way; the published code's perturbation; a class new to
-   every network; what an audit found.
+   ``findings`` ``join_report`` ``joined_models`` -- how a class is unlearned, how it is brought
+   back; planes and maps to be looked at; what a network makes of images on the way; the published
+   code's perturbation; a class new to every network; what an audit found; what contradicts in
+   joined runs, and their models.
 5. ``settings`` ``relearning`` ``leaderboard`` ``sentences`` -- what the words of a profile mean;
    attacks that train; results in one table; an audit in words.
 6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
@@ -34,10 +35,10 @@ The layers, bottom to top; a file imports only from layers below its own:
 9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` -- pictures drawn from numbers; one
    cell made for them; how images scatter during a run; what is to be audited; the search for a
    better objective.
-10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
-    how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
-    checked; an audit to be read.
-11. ``audit`` ``website`` -- the commands.
+10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` ``joined_summary`` --
+    somebody's model measured; how a notebook starts, and what it leaves; pictures to be moved by
+    hand; a class's answers checked; an audit to be read; tables of joined rows.
+11. ``audit`` ``website`` ``merging`` -- the commands.
 
 Importing this package imports nothing else.
 """

@@ -27,7 +27,7 @@ LAYERS = [
         "results",
         "execute",
     ],
-    ["losses", "data", "models", "progress", "cells", "scores"],
+    ["losses", "data", "models", "progress", "cells", "scores", "differences"],
     [
         "neighborhoods",
         "training",
@@ -43,6 +43,7 @@ LAYERS = [
         "audit_measures",
         "equivalence",
         "keyframes",
+        "joining",
     ],
     [
         "methods",
@@ -53,14 +54,16 @@ LAYERS = [
         "published",
         "never_seen",
         "findings",
+        "join_report",
+        "joined_models",
     ],
     ["settings", "relearning", "leaderboard", "sentences"],
     ["workshop", "documented"],
     ["study"],
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
     ["plots", "prepare", "motion", "audit_request", "search"],
-    ["auditing", "notebooks", "explorers", "exercises", "report"],
-    ["audit", "website"],
+    ["auditing", "notebooks", "explorers", "exercises", "report", "joined_summary"],
+    ["audit", "website", "merging"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -172,6 +175,11 @@ LIGHT = [
     "leaderboard",
     "sentences",
     "website.build",
+    "differences",
+    "joining",
+    "join_report",
+    "joined_summary",
+    "merging",
 ]
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spotter_core import measurements, progress, workshop
+from spotter_core import measurements, merging, progress, workshop
 from spotter_core import study as study_module
 from spotter_core.checkpoints import save_weights
 from spotter_core.data import ForbiddenSet, ImageSet
@@ -556,6 +556,33 @@ def test_a_real_write_failure_of_the_system_is_the_same_clear_error(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- made on several machines ---------------------------------------------------------------------
+
+
+def test_a_study_goes_on_in_a_folder_that_was_merged_of_parts(finished, tmp_path, monkeypatch):
+    parts = [Path(shutil.copytree(finished, tmp_path / name)) for name in "ab"]
+    for part, lost in zip(parts, (CELL, OTHER), strict=True):
+        shutil.rmtree(part / "models" / str(lost))
+        for path in part.glob(f"rows/*/{lost}.json"):
+            path.unlink()
+    (parts[1] / "rows" / "accuracies" / f"{CELL}.json").unlink()
+    into = tmp_path / "into"
+    words = [*map(str, parts), "--into", str(into), "--models"]
+    assert merging.main(words) == 0
+    assert content(into, "models") == content(finished, "models")
+    made = []
+    for name in ("fit", "unlearn"):
+        monkeypatch.setattr(workshop, name, lambda *_, **__: made.append("model"))
+    save = study_module.save_rows
+    monkeypatch.setattr(
+        study_module, "save_rows", lambda path, *a, **k: made.append(path) or save(path, *a, **k)
+    )
+    study = tiny(into)
+    everything(study)
+    assert made == [study.rows_path("accuracies", CELL)]
+    assert content(into, "rows") == content(finished, "rows")
 
 
 # --- variants, rows and names ---------------------------------------------------------------------
