@@ -20,7 +20,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study site test test-browser tune bench lab exercises lint pins clean distclean
+.PHONY: help study merge site test test-browser tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,10 @@ RUNS ?= runs
 study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; ON=local, slurm, kubernetes
 	@python -c "$$LOCKED" snakemake --nolock --workflow-profile profiles/$(ON) \
 	    --config profile=$(PROFILE) runs=$(RUNS) $(ARGS)
+
+# Nothing that contradicts what is there is taken: conflicts are listed, and the exit status is 1.
+merge: $(READY) ## join runs of several machines into runs/PROFILE; FROM="a/runs/digits b/runs/digits"
+	@python -c "$$LOCKED" python -m spotter_core.merging $(FROM) --into runs/$(PROFILE) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/

@@ -2,13 +2,13 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, whether
-   somebody looks, devices and seeds, memory that runs out, argument checks, the code that a result
-   depends on.
+0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- files that are whole
+   and unchanged, whether somebody looks, devices and seeds, memory that runs out, argument checks,
+   the code that a result depends on.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
-   ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
-   pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
-   settings; rows of numbers; a notebook executed.
+   ``checkpoints`` ``failures`` ``profiles`` ``results`` ``execute`` -- distances in log space;
+   networks; pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; what
+   diverged; a study's settings; rows of numbers; a notebook executed.
 2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` -- what is trained, on
    what, by which loss; how far a training has come; the main numbers of a cell, picked from rows,
    and what attacks regain beside the oracles; the jobs of a study.
@@ -37,7 +37,7 @@ The layers, bottom to top; a file imports only from layers below its own:
 10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
     how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
     checked; an audit to be read.
-11. ``audit`` ``website`` -- the commands.
+11. ``audit`` ``website`` ``merging`` -- the commands.
 
 Importing this package imports nothing else.
 """

@@ -1,6 +1,7 @@
 """Weights and other tensors on disk: safetensors, whole or absent, true to their settings.
 
-Layer 1. No code in a file is ever run.
+Layer 1. No code in a file is ever run. All of a file, its settings and record too, is covered by
+its digest, see :mod:`~spotter_core.files`; one without is not read.
 """
 
 import copy
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from spotter_core.files import atomic_path
+from spotter_core.files import BLANK, atomic_path, is_sealed_file, sealed
 
 Network = TypeVar("Network", bound=nn.Module)
 ADVICE = "delete it to have it made anew"
@@ -30,7 +31,8 @@ def save_tensors(
         record: Any text to be kept in the same file, so that the two can't part.
     """
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    data = save(ready, metadata={"settings": settings, "record": record})
+    metadata = {"settings": settings, "record": record, "digest": BLANK}
+    data = sealed(save(ready, metadata=metadata))
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)  # save_file() would hide a full disk in an error of its own
 
@@ -39,8 +41,8 @@ def load_tensors(path: Path, *, settings: str | None = None) -> tuple[dict[str, 
     """Return the tensors at ``path``, on the CPU, and the record kept with them.
 
     Raises:
-        ValueError: If the file is no safetensors file, is cut short, or was made with other
-            settings than ``settings``.
+        ValueError: If the file is no safetensors file, is cut short, was made with other settings
+            than ``settings``, or has not the digest that it was written with.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -53,7 +55,24 @@ def load_tensors(path: Path, *, settings: str | None = None) -> tuple[dict[str, 
             f"checkpoint {path} was made with settings {metadata.get('settings')!r}, "
             f"expected {settings!r}: {ADVICE}"
         )
-    return tensors, metadata.get("record", "")
+    if not is_sealed_file(path):
+        raise ValueError(
+            f"checkpoint {path} does not match its digest, it was damaged or is from before there "
+            f"were digests: {ADVICE}"
+        )
+    return tensors, metadata["record"]
+
+
+def kept_settings(path: Path) -> str | None:
+    """Return what a file says made it; ``None`` if it is not there, no such file or cut short.
+
+    It is quick, as nothing else of the file is read, so its digest is not checked either.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("settings")
+    except (SafetensorError, OSError):
+        return None
 
 
 def save_weights(model: nn.Module, path: Path, *, settings: str = "", record: str = "") -> None:

@@ -4,7 +4,9 @@ Layer 3: arrays and JSON. A keyframe is measured, whatever a picture puts betwee
 not. The file is an object with these keys:
 
 ``format``
-    ``"spotter-keyframes-1"``.
+    ``"spotter-keyframes-2"``.
+``digest``
+    Of all the rest, see :mod:`~spotter_core.files`.
 ``about``
     What holds for all of it: cell, seed of the embedding, fingerprint, trustworthiness.
 ``title``
@@ -29,9 +31,9 @@ from typing import Any
 import numpy as np
 
 from spotter_core.cells import YARDSTICKS
-from spotter_core.files import write_text_atomically
+from spotter_core.files import read_sealed, write_sealed
 
-FORMAT = "spotter-keyframes-1"
+FORMAT = "spotter-keyframes-2"
 SIGNS = ("forget_accuracy", "retain_accuracy", "over_unlearning", "mean_cosine")
 """The numbers of a moment, as ``trajectory.Moment`` names them."""
 DIGITS = 4
@@ -147,22 +149,18 @@ def save_keyframes(path: Path, frames: Keyframes) -> None:
         "yardsticks": {name: dict(own) for name, own in frames.yardsticks.items()},
         "runs": runs,  # in the caller's order, which is that of the panels
     }
-    write_text_atomically(path, json.dumps(content, separators=(",", ":")) + "\n")
+    write_sealed(path, json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def load_keyframes(path: Path) -> Keyframes:
     """Return the keyframes of a file that :func:`save_keyframes` wrote.
 
     Raises:
-        ValueError: If it is cut short, of another format, or does not fit together.
+        FileNotFoundError: If it is not there.
+        ValueError: If it is cut short, damaged, of another format, or does not fit together.
     """
     advice = "delete it and run notebook 05b again"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"keyframes file {path} can't be read ({error}): {advice}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is no keyframes file of format {FORMAT!r}: {advice}")
+    content = read_sealed(path, kind="keyframes file", name=FORMAT, advice=advice)
     try:
         runs = {
             method: Run(tuple(run["epochs"]), np.array(run["points"]), tuple(run["numbers"]))

@@ -4,6 +4,7 @@ Layer 8. What is kept depends on the models and on the code of the embedding, li
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from spotter_core.runtime import seeded_generator
 from spotter_core.sources import code_fingerprint
 from spotter_core.study import Study
 
+log = logging.getLogger(__name__)
 SIDES = ("forget", "retain")
 MOST = 1500
 """Test images in a map, drawn at random where there are more."""
@@ -101,6 +103,7 @@ def _load(path: Path, settings: str) -> dict[str, np.ndarray] | None:
         return None
     try:
         tensors, _ = load_tensors(path, settings=settings)
-    except ValueError:  # cut short, or of other models: made anew
+    except ValueError as error:  # damaged, or of other models
+        log.warning("%s; making it anew", error)
         return None
     return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -6,15 +6,14 @@ Layer 9. A small part of what ``make study`` does. Killed at any moment, what wa
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
+from spotter_core.checkpoints import kept_settings
+from spotter_core.failures import load_failure
 from spotter_core.maps import embedding_map, has_map
 from spotter_core.profiles import Cell
 from spotter_core.study import Study
@@ -22,26 +21,18 @@ from spotter_core.training import Diverged
 
 
 def is_made(study: Study, cell: Cell, method: str) -> bool:
-    """Return whether a model is there already, made by this code with these settings."""
-    path = study.path(cell, method)
-    if not path.is_file():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            settings = (file.metadata() or {}).get("settings")
-    except (SafetensorError, OSError):  # cut short: it will be made anew
-        return False
-    return bool(settings == study.fingerprint(cell, method))
+    """Return whether a model is there already, made by this code with these settings.
+
+    Looks at what the file says of itself, as a study of many models would take long to read; who
+    loads it checks its digest, and makes it anew if it was damaged.
+    """
+    return kept_settings(study.path(cell, method)) == study.fingerprint(cell, method)
 
 
 def has_diverged(study: Study, cell: Cell, method: str) -> bool:
     """Return whether the making of a model was tried, with these settings, and diverged."""
-    path = study.path(cell, method).with_suffix(".diverged.json")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(found.get("settings") == study.fingerprint(cell, method))
+    settings = study.fingerprint(cell, method)
+    return load_failure(study.path(cell, method), settings=settings) is not None
 
 
 def missing(

@@ -1,7 +1,8 @@
 """One JSON file for one unlearned model: claim, threat model, settings, versions, all rows.
 
 Layer 3. The beginning of a leaderboard that others can add to, so what is written and what is read
-is checked against ``result.schema.json`` beside this file. No torch is needed.
+is checked against ``result.schema.json`` beside this file. No torch is needed. What is written here
+carries a digest; a file that others wrote need not, but if it has one, it must be right.
 """
 
 import json
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spotter_core.files import write_text_atomically
+from spotter_core.files import is_sealed, write_sealed
 from spotter_core.results import COLUMNS, Row
 from spotter_core.scores import ORIGINAL
 
@@ -62,7 +63,7 @@ def save_result(path: Path, result: Result) -> None:
     check_content({**head, "rows": rows}, path)
     lines = ",\n".join(json.dumps(row, sort_keys=True) for row in rows)
     text = json.dumps(head, sort_keys=True)
-    write_text_atomically(path, f'{text[:-1]}, "rows": [\n{lines}\n]}}\n')
+    write_sealed(path, f'{text[:-1]}, "rows": [\n{lines}\n]}}\n')
 
 
 def load_result(path: Path) -> Result:
@@ -70,13 +71,20 @@ def load_result(path: Path) -> Result:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is no JSON, or does not keep to the format; says where.
+        ValueError: If it is no JSON, does not keep to the format (says where), or has not the
+            digest that it was written with.
     """
+    data = path.read_bytes()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(data.decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"result {path} can't be read ({error})") from error
     check_content(content, path)
+    if "digest" in content and not is_sealed(data):
+        raise ValueError(
+            f"result {path} does not match its digest, it was damaged or edited: get it again, or "
+            "take the key digest out if you changed it on purpose"
+        )
     rows = [Row(*values) for values in content["rows"]]
     parts = {name: content[name] for name in ("claim", "threat_model", "settings", "versions")}
     return Result(**parts, rows=rows)

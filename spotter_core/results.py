@@ -1,6 +1,9 @@
 """Rows of numbers: saved, loaded, averaged. Pictures and tables are drawn from rows alone.
 
 Layer 1. A row is one measurement of one model; no torch is needed to read it.
+
+A rows file is a JSON object, a row a line, with these keys: ``digest`` of all the rest, ``about``
+what holds for all rows, ``columns`` their names, ``format``, ``rows``.
 """
 
 import json
@@ -13,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spotter_core.files import write_text_atomically
+from spotter_core.files import read_sealed, write_sealed
 
-FORMAT = "spotter-rows-1"
+FORMAT = "spotter-rows-2"
 UNTRAINED = "untrained"
 """The battery's control, as rows name it: random features. No method, and in no table of them."""
 TRAINED = ("fine_tuning", "retain_only", "batch_norm", "noise", "int8")
@@ -54,6 +57,13 @@ class Row:
 
 
 COLUMNS = [f.name for f in fields(Row)]
+KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "seed": ("a whole number", (int,)),
+    "value": ("a number", (int, float)),
+    "at": ("an object", (dict,)),
+}
+"""Columns that hold something else than text: what, in words and as types."""
+TEXT: tuple[str, tuple[type, ...]] = ("text", (str,))
 
 
 def head_level(frame: pd.DataFrame) -> Any:
@@ -75,47 +85,77 @@ def save_rows(path: Path, rows: Iterable[Row], *, about: dict[str, Any] | None =
         path: File to write.
         rows: In the order to be kept.
         about: What holds for all of them: versions, profile, fingerprint.
+
+    Raises:
+        ValueError: If a value of a row is not of its column's kind; nothing is written.
     """
-    lines = [json.dumps([getattr(row, c) for c in COLUMNS], sort_keys=True) for row in rows]
+    values = [[getattr(row, column) for column in COLUMNS] for row in rows]
+    if wrong := wrong_value(values):
+        raise ValueError(f"rows for {path} can't be kept, {wrong}")
+    lines = ",\n".join(json.dumps(line, sort_keys=True) for line in values)
     head = json.dumps({"format": FORMAT, "about": about or {}, "columns": COLUMNS}, sort_keys=True)
-    body = ",\n".join(lines)
-    write_text_atomically(path, f'{head[:-1]}, "rows": [\n{body}\n]}}\n')
+    write_sealed(path, f'{head[:-1]}, "rows": [\n{lines}\n]}}\n')
+
+
+def wrong_value(rows: Sequence[Any]) -> str:
+    """Return in words which value, the first one, is not of its column's kind; ``""`` if all are.
+
+    Args:
+        rows: Lists of values, one a column.
+    """
+    kinds = [KINDS.get(column, TEXT) for column in COLUMNS]
+    known: set[tuple[type, ...]] = set()  # rows of the same types need no second look
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) != len(COLUMNS):
+            return f"row {number} must be a list of {len(COLUMNS)} values, one a column"
+        if (types := tuple(map(type, row))) in known:
+            continue
+        for column, value, (words, allowed) in zip(COLUMNS, row, kinds, strict=True):
+            if not isinstance(value, allowed) or isinstance(value, bool):
+                return f"row {number}, column {column!r}: expected {words}, got {value!r}"
+        known.add(types)
+    return ""
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Return the content of a rows file, its format checked.
+    """Return the content of a rows file, its digest, format and values checked.
 
     Raises:
-        ValueError: If it is cut short or no rows file.
+        FileNotFoundError: If it is not there.
+        ValueError: If it is cut short, damaged or no rows file, or a value is not of its column's
+            kind; says which row and column.
     """
     advice = "delete it and run again to have it made anew"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"rows file {path} can't be read ({error}): {advice}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is no rows file of format {FORMAT!r}: {advice}")
+    content = read_sealed(path, kind="rows file", name=FORMAT, advice=advice)
     rows, about = content.get("rows"), content.get("about")
     if not isinstance(rows, list) or not isinstance(about, dict):
         raise ValueError(f"rows file {path} lacks its rows or what is said about them: {advice}")
-    if content.get("columns") != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+    if content.get("columns") != COLUMNS:
         raise ValueError(f"rows file {path} has other columns than {COLUMNS}: {advice}")
+    if wrong := wrong_value(rows):
+        raise ValueError(f"rows file {path} can't be taken, {wrong}: {advice}")
     return content
 
 
-def load_rows(path: Path) -> list[Row]:
-    """Return the rows of a file that :func:`save_rows` wrote.
+def load_file(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of a file that :func:`save_rows` wrote, and what holds for all of them.
 
     Raises:
-        ValueError: If it is cut short or no rows file.
+        FileNotFoundError: If it is not there.
+        ValueError: As :func:`read_file`.
     """
-    return [Row(*values) for values in read_file(path)["rows"]]
+    content = read_file(path)
+    return [Row(*values) for values in content["rows"]], content["about"]
+
+
+def load_rows(path: Path) -> list[Row]:
+    """Return the rows of a file; raises as :func:`load_file`."""
+    return load_file(path)[0]
 
 
 def load_about(path: Path) -> dict[str, Any]:
-    """Return what holds for all rows of a file; raises as :func:`load_rows`."""
-    about: dict[str, Any] = read_file(path)["about"]
-    return about
+    """Return what holds for all rows of a file; raises as :func:`load_file`."""
+    return load_file(path)[1]
 
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:

@@ -5,12 +5,13 @@ Layer 7. Rows that were computed before by the same code of the same models are 
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from spotter_core.files import settings_hash
 from spotter_core.profiles import Cell
-from spotter_core.results import Row, load_about, load_rows, save_rows
+from spotter_core.results import Row, load_file, save_rows
 from spotter_core.runtime import describe_run
 from spotter_core.sources import code_fingerprint
 from spotter_core.workshop import Workshop
@@ -90,16 +91,33 @@ class Study(Workshop):
         )
         if path.is_file():
             try:
-                if load_about(path).get("fingerprint") == fingerprint:
-                    return load_rows(path)
+                rows, about = load_file(path)
+                if about.get("fingerprint") == fingerprint:
+                    return rows
             except ValueError as error:
                 log.warning("%s; measuring anew", error)
         left = self.surviving(cell, methods)
         rows = compute(self, cell, left)
         rows += [self.row(cell, m, "", "diverged", 1.0, "flag") for m in methods if m not in left]
-        about = {"fingerprint": fingerprint, "profile": self.profile.name, **describe_run()}
+        about = {"fingerprint": fingerprint, **self._about(compute.__module__, methods)}
         save_rows(path, rows, about=about)
         return rows
+
+    def _about(self, module: str, methods: Sequence[str]) -> dict[str, Any]:
+        """Return what rows say of where they were made, and of what work they are a part.
+
+        ``work`` is equal for all cells, and on all machines on which code and settings are.
+        """
+        p = self.profile
+        settings = [p.model, asdict(self.recipe), [(m, p.methods.get(m)) for m in methods]]
+        code = code_fingerprint(module)
+        return {
+            "profile": p.name,
+            "device": self.device.type,
+            "classes": self.dataset.num_classes,
+            "work": settings_hash([self.dataset.digest(), settings, self._measuring(), code]),
+            **describe_run(),
+        }
 
     def _measuring(self) -> list[Any]:
         p = self.profile

@@ -18,6 +18,7 @@ prints what the profile should say. It needs retained validation images, for eve
 import argparse
 import itertools
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spotter_core.files import project_root, write_text_atomically
+from spotter_core.files import project_root, read_sealed, write_sealed
 from spotter_core.methods import unlearn
 from spotter_core.metrics import accuracy, over_unlearning
 from spotter_core.profiles import Cell, Profile, load_profile, profiles_folder
@@ -33,6 +34,8 @@ from spotter_core.runtime import describe_run, seeded_generator
 from spotter_core.study import Study
 from spotter_core.training import Diverged, predict
 
+log = logging.getLogger(__name__)
+FORMAT = "spotter-tuning-1"
 FORGET_AT_MOST = 0.01
 RETAIN_LOSS_AT_MOST = 0.01
 
@@ -137,10 +140,10 @@ def tune(
     study = Study(load_profile(name))
     grid, cells = study.profile.tuning["candidates"], study.profile.tuning["cells"]
     asked = methods or list(grid)
-    known: dict[str, dict[str, Any]] = {}
+    known: dict[str, Any] = {}
     if methods or go_on:
-        for path in (log_path(name), unfinished_path(name)):
-            known |= {candidate(**e): e for e in read_log(path, cells)}
+        kept = [*read_log(log_path(name), cells), *read_unfinished(name, cells)]
+        known = {candidate(**e): e for e in kept}
     entries = [e for e in known.values() if e["method"] not in asked and e["method"] in grid]
     work = [
         (method, settings) for method in asked for settings in candidates(study.profile, method)
@@ -161,8 +164,17 @@ def tune(
 def save_log(path: Path, entries: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write a log, one line a candidate."""
     lines = ",\n".join(json.dumps(entry, sort_keys=True) for entry in entries)
-    head = json.dumps({"about": about}, sort_keys=True)
-    write_text_atomically(path, f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+    head = json.dumps({"about": about, "format": FORMAT}, sort_keys=True)
+    write_sealed(path, f'{head[:-1]}, "candidates": [\n{lines}\n]}}\n')
+
+
+def read_unfinished(profile: str, cells: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the entries of a tuning that was killed; none, with a warning, of a damaged log."""
+    try:
+        return read_log(unfinished_path(profile), cells)
+    except ValueError as error:
+        log.warning("%s; its candidates are tried again", error)
+        return []
 
 
 def load_log(profile: str) -> list[dict[str, Any]]:
@@ -171,10 +183,15 @@ def load_log(profile: str) -> list[dict[str, Any]]:
 
 
 def read_log(path: Path, cells: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return the entries of the log at ``path``; none where there is no file, or of other cells."""
+    """Return the entries of the log at ``path``; none where there is no file, or of other cells.
+
+    Raises:
+        ValueError: If it is cut short or damaged.
+    """
     if not path.is_file():
         return []
-    content = json.loads(path.read_text(encoding="utf-8"))
+    advice = "delete it and tune again"
+    content = read_sealed(path, kind="tuning log", name=FORMAT, advice=advice)
     if cells is not None and content["about"]["cells"] != list(cells):
         return []
     entries: list[dict[str, Any]] = content["candidates"]

@@ -22,7 +22,8 @@ from tqdm import tqdm
 from spotter_core.attacks import PrototypeSweep
 from spotter_core.checkpoints import load_weights, save_weights
 from spotter_core.data import Dataset, ForgetSplit, ImageSet, load_dataset
-from spotter_core.files import project_root, settings_hash, write_text_atomically
+from spotter_core.failures import load_failure, save_failure
+from spotter_core.files import project_root, settings_hash
 from spotter_core.methods import ForgetOnlyMethod, RetainMethod, unlearn
 from spotter_core.models import Classifier, build_model
 from spotter_core.neighborhoods import Neighborhood
@@ -241,17 +242,14 @@ class Workshop:
         return self.made(cell, method, **settings).model
 
     def _load(self, path: str, fingerprint: str) -> Made | None:
-        failure = Path(path).with_suffix(".diverged.json")
-        if failure.is_file():
-            found = json.loads(failure.read_text(encoding="utf-8"))
-            if found["settings"] == fingerprint:
-                raise Diverged(found["reason"])
+        if (reason := load_failure(Path(path), settings=fingerprint)) is not None:
+            raise Diverged(reason)
         if not Path(path).is_file():
             return None
         try:
             model, record = load_weights(self.blank, Path(path), settings=fingerprint)
             return Made(model.eval(), json.loads(record))
-        except ValueError as error:  # cut short, foreign or out of date: say so, make it anew
+        except ValueError as error:  # damaged, foreign or out of date: say so, make it anew
             log.warning("%s; making it anew", error)
             return None
 
@@ -288,8 +286,7 @@ class Workshop:
                         settings=fingerprint,
                     )
                 except Diverged as error:  # kept, so that nobody tries again in vain
-                    told = json.dumps({"settings": fingerprint, "reason": str(error)})
-                    write_text_atomically(Path(path).with_suffix(".diverged.json"), told)
+                    save_failure(Path(path), settings=fingerprint, reason=str(error))
                     raise
                 record = {"history": result.history, "reads": result.reads, "notes": result.notes}
                 model = result.model

@@ -52,7 +52,7 @@ class Cluster:
             def body(self):
                 return json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
-            def do_POST(self):  # noqa: N802
+            def do_POST(self):
                 found = re.fullmatch(r"/apis?/.*/namespaces/([^/]+)/(jobs|secrets)", self.path)
                 body = self.body()
                 assert found, self.path
@@ -61,11 +61,11 @@ class Cluster:
                     cluster.start(body, found[1])
                 self.answer(body, 201)
 
-            def do_GET(self):  # noqa: N802
+            def do_GET(self):
                 name = re.search(r"/jobs/([^/?]+)/status", self.path)
                 self.answer(cluster.status(name[1]) if name else {"items": []})
 
-            def do_DELETE(self):  # noqa: N802
+            def do_DELETE(self):
                 self.body()
                 cluster.secrets.pop(self.path.rsplit("/", 1)[-1], None)
                 self.answer({"status": "Success"})

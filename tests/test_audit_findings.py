@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from damage import damages
 
 from spotter_core.findings import MEASURES, Judged, flags_of, judge, numbers_of
 from spotter_core.leaderboard import main, table_of
@@ -179,6 +180,27 @@ def test_a_result_that_breaks_the_format_is_neither_written_nor_read(tmp_path, c
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f"result .*mine.json.*{message}"):
         load_result(path)
+
+
+def test_a_result_with_any_byte_changed_or_cut_off_is_refused(tmp_path):
+    path = tmp_path / "mine.json"
+    save_result(path, result())
+    for data in damages(path.read_bytes(), step=31):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"result .*mine\.json"):
+            load_result(path)
+
+
+def test_a_result_that_others_wrote_needs_no_digest(tmp_path):
+    path = tmp_path / "mine.json"
+    save_result(path, result())
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content))  # in their layout, with our digest
+    with pytest.raises(ValueError, match=r"result .* does not match its digest.*take the key"):
+        load_result(path)
+    del content["digest"]
+    path.write_text(json.dumps(content))
+    assert load_result(path) == result()
 
 
 def test_what_is_no_result_is_refused(tmp_path):

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from damage import damages
 from safetensors.torch import save_file
 
 from spotter_core.cache import cached_tensors
@@ -61,6 +62,23 @@ def test_a_damaged_file_is_made_anew_with_a_word(path, damage, caplog):
     path.write_bytes(damage(path.read_bytes()))
     assert same(cached_tensors(path, key="a", make=lambda: MADE))
     assert "pictures.safetensors can't be read and is made anew" in caplog.text
+    assert same(cached_tensors(path, key="a", make=never))
+
+
+def test_a_file_with_any_byte_changed_or_cut_off_is_made_anew(path):
+    cached_tensors(path, key="a", make=lambda: MADE)
+    for data in damages(path.read_bytes()):
+        path.write_bytes(data)
+        anew = []
+        assert same(cached_tensors(path, key="a", make=lambda made=anew: made.append(1) or MADE))
+        assert anew == [1]
+
+
+def test_a_changed_pixel_is_made_anew_with_a_word(path, caplog):
+    cached_tensors(path, key="a", make=lambda: MADE)
+    path.write_bytes(path.read_bytes().replace(bytes(range(24)), bytes([*range(23), 0])))
+    assert same(cached_tensors(path, key="a", make=lambda: MADE))
+    assert "pictures.safetensors does not match its digest and is made anew" in caplog.text
     assert same(cached_tensors(path, key="a", make=never))
 
 

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from damage import damages
+from safetensors.torch import load_file, save_file
 from torch import Generator, nn
 
-from spotter_core.checkpoints import load_tensors, load_weights, save_tensors, save_weights
+from spotter_core.checkpoints import (
+    kept_settings,
+    load_tensors,
+    load_weights,
+    save_tensors,
+    save_weights,
+)
 from spotter_core.models import ARCHITECTURES, build_model, wrap
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
@@ -55,6 +62,35 @@ def test_weights_of_a_wrapped_network_come_back(path):
 
 def small(width=4, num_classes=3):
     return build_model("mlp", num_classes=num_classes, width=width, input_shape=(3, 2, 2))
+
+
+def test_a_file_with_any_byte_changed_or_cut_off_is_refused(path):
+    save_weights(small(width=2), path, settings="abc", record='{"ε": "digest"}')
+    whole = path.read_bytes()
+    for data in damages(whole):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"checkpoint .*model\.safetensors .*: delete it"):
+            load_tensors(path)
+    path.write_bytes(whole)
+    assert load_tensors(path)[1] == '{"ε": "digest"}'
+
+
+def test_a_changed_weight_is_refused_although_the_file_can_be_read(path):
+    model = small()
+    save_weights(model, path)
+    data, weight = path.read_bytes(), model.head.weight.detach().numpy().tobytes()
+    place = data.index(weight)
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    assert not torch.equal(load_file(path)["head.weight"], model.head.weight)
+    with pytest.raises(ValueError, match=r"model\.safetensors does not match its digest.*: delete"):
+        load_weights(small(), path)
+
+
+def test_a_file_without_a_digest_is_refused(path):
+    path.parent.mkdir()
+    save_file(small().state_dict(), path, metadata={"settings": "abc", "record": ""})
+    with pytest.raises(ValueError, match=r"does not match its digest, .* from before there"):
+        load_weights(small(), path, settings="abc")
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -1])
@@ -153,3 +189,13 @@ def test_tensors_of_any_kind_come_back_with_their_record(path):
         assert torch.equal(loaded[name], value)
     with pytest.raises(ValueError, match="made with settings 'abc', expected 'abd': delete it"):
         load_tensors(path, settings="abd")
+
+
+def test_what_made_a_file_is_told_without_reading_it_all(path):
+    assert kept_settings(path) is None
+    save_weights(small(), path, settings="abc")
+    assert kept_settings(path) == "abc"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert kept_settings(path) is None
+    save_file(small().state_dict(), path)
+    assert kept_settings(path) is None

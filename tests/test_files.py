@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import json
 import os
 import signal
 import stat
@@ -8,12 +9,20 @@ import warnings
 from pathlib import Path
 
 import pytest
+from damage import damages
 
 from spotter_core.files import (
+    BLANK,
     atomic_path,
     content_hash,
+    is_sealed,
+    is_sealed_file,
     project_root,
+    read_sealed,
+    seal_file,
+    sealed,
     settings_hash,
+    write_sealed,
     write_text_atomically,
 )
 
@@ -171,3 +180,67 @@ def test_the_project_is_found_from_any_folder_inside_it(tmp_path, monkeypatch, s
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / start)
     assert project_root() == tmp_path
+
+
+# --- files that tell if they were changed ---------------------------------------------------------
+
+TEXT = '{"format": "made-1", "digest_of": "x", "words": "ε \\"digest\\": \\"0\\""}\n'
+READ = {"kind": "list", "name": "made-1", "advice": "make it anew"}
+
+
+def test_an_object_comes_back_with_its_digest_first(tmp_path):
+    path = tmp_path / "deep" / "made.json"
+    write_sealed(path, TEXT)
+    found = read_sealed(path, **READ)
+    assert list(found) == ["digest", "format", "digest_of", "words"]
+    assert {k: v for k, v in found.items() if k != "digest"} == json.loads(TEXT)
+    before = path.stat().st_mtime_ns
+    write_sealed(path, TEXT)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_an_object_with_any_byte_changed_or_cut_off_is_refused(tmp_path):
+    path = tmp_path / "made.json"
+    write_sealed(path, TEXT)
+    for data in damages(path.read_bytes()):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"made\.json.*: make it anew"):
+            read_sealed(path, **READ)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", r"list .*made\.json can't be read"),
+        (b"\xff", r"list .*made\.json can't be read"),
+        (b"[]", r"made\.json is no list of format 'made-1'"),
+        (b'{"format": "made-0"}', r"made\.json is no list of format 'made-1'"),
+        (b'{"format": "made-1"}', r"list .*made\.json does not match its digest"),
+        (b'{"digest": 7, "format": "made-1"}', r"list .*made\.json does not match its digest"),
+    ],
+)
+def test_what_was_not_written_so_is_refused_with_what_is_wrong(tmp_path, data, message):
+    path = tmp_path / "made.json"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{message}.*: make it anew"):
+        read_sealed(path, **READ)
+
+
+def test_a_file_is_sealed_in_its_place_as_its_content_is(tmp_path):
+    path, data = tmp_path / "made", b'head "digest":"' + BLANK.encode() + b'" tail' * 1000
+    path.write_bytes(data)
+    assert not is_sealed(data)
+    seal_file(path)
+    assert path.read_bytes() == sealed(data)
+    assert is_sealed(sealed(data))
+    assert is_sealed_file(path)
+    path.write_bytes(sealed(data) + b" ")
+    assert not is_sealed_file(path)
+    path.write_bytes(b"")
+    assert not is_sealed_file(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no field", sealed(b'"digest":"' + BLANK.encode() + b'"')])
+def test_what_has_no_place_for_a_digest_can_not_be_sealed(data):
+    with pytest.raises(ValueError, match="must have a field"):
+        sealed(data)

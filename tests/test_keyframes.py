@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_keyframes import COUNT, made_keyframes, made_run, numbers
 
+from spotter_core.files import write_sealed
 from spotter_core.keyframes import Run, fitted, load_keyframes, save_keyframes
 
 
@@ -70,15 +71,31 @@ def test_what_does_not_fit_together_is_refused(changes, message):
     [
         (lambda text: text[: len(text) // 2], "can't be read"),
         (lambda text: "[]", "no keyframes file of format"),
-        (lambda text: text.replace("keyframes-1", "keyframes-0"), "no keyframes file of format"),
-        (lambda text: json.dumps(without(json.loads(text), "oracle")), "lacks 'oracle'"),
-        (lambda text: json.dumps(json.loads(text) | {"labels": [0]}), "oracle must be"),
+        (lambda text: text.replace("keyframes-2", "keyframes-1"), "no keyframes file of format"),
+        (lambda text: text.replace('"labels":[0', '"labels":[1'), "does not match its digest"),
+        (lambda text: json.dumps(json.loads(text)), "does not match its digest"),
     ],
 )
 def test_a_spoiled_file_is_refused_with_what_to_do(tmp_path, spoil, message):
     path = tmp_path / "frames.json"
     save_keyframes(path, made_keyframes())
     path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"{message}.*run notebook 05b again"):
+        load_keyframes(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: without(content, "oracle"), "lacks 'oracle'"),
+        (lambda content: content | {"labels": [0]}, "oracle must be"),
+    ],
+)
+def test_a_file_that_does_not_fit_together_is_refused_with_what_to_do(tmp_path, change, message):
+    path = tmp_path / "frames.json"
+    save_keyframes(path, made_keyframes())
+    content = without(json.loads(path.read_text(encoding="utf-8")), "digest")
+    write_sealed(path, json.dumps(change(content)))
     with pytest.raises(ValueError, match=f"{message}.*run notebook 05b again"):
         load_keyframes(path)
 

@@ -84,7 +84,9 @@ def test_the_study_runs_by_manifests_that_the_schema_allows(tmp_path, cluster, g
         (container,) = pod["containers"]
         assert container["image"] == IMAGE
         assert {"name": "spotter", "mountPath": str(graph.folder)} in container["volumeMounts"]
-        assert {"name": "spotter", "persistentVolumeClaim": {"claimName": "spotter"}} in pod["volumes"]
+        assert {"name": "spotter", "persistentVolumeClaim": {"claimName": "spotter"}} in pod[
+            "volumes"
+        ]
         assert container["resources"]["limits"]["memory"]
     cards = [
         m["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu")

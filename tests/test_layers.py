@@ -22,6 +22,7 @@ LAYERS = [
         "cache",
         "places",
         "checkpoints",
+        "failures",
         "profiles",
         "results",
         "execute",
@@ -60,7 +61,7 @@ LAYERS = [
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
     ["plots", "prepare", "motion", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "exercises", "report"],
-    ["audit", "website"],
+    ["audit", "website", "merging"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -135,6 +136,13 @@ INSIDE = {
         ["live"],
         ["opening"],
     ],
+    "merging": [
+        ["differences"],
+        ["joining"],
+        ["models", "report"],
+        ["summary"],
+        ["__main__"],
+    ],
     "website": [
         ["checking", "executed", "formulas", "privacy", "rewriting"],
         ["addresses", "captions", "contents"],
@@ -154,6 +162,7 @@ LIGHT = [
     "profiles",
     "graph",
     "results",
+    "failures",
     "execute",
     "claims",
     "cells",
@@ -172,6 +181,7 @@ LIGHT = [
     "leaderboard",
     "sentences",
     "website.build",
+    "merging.__main__",
 ]
 
 

@@ -59,6 +59,18 @@ def test_a_map_that_is_cut_short_is_made_anew(study, fits, keep):
     assert fits == [0, 0]
 
 
+def test_a_map_with_a_flipped_bit_is_made_anew_with_a_word(study, fits, caplog):
+    first = embedding_map(study, CELL, MODELS)
+    path = map_path(study, CELL, MODELS)
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    assert not has_map(study, CELL, MODELS)
+    assert same(first, embedding_map(study, CELL, MODELS))
+    assert fits == [0, 0]
+    assert "does not match its digest" in caplog.text
+
+
 def test_a_map_of_a_model_that_has_changed_is_made_anew(study, fits, monkeypatch):
     embedding_map(study, CELL, MODELS)
     own = study.fingerprint

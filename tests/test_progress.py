@@ -208,6 +208,15 @@ def test_a_file_cut_short_is_left_out_with_a_warning(file, caplog, kept):
     assert_starts_anew(file, caplog, "can't be read")
 
 
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8, 1.0])
+def test_a_file_with_a_flipped_bit_is_left_out_with_a_warning(file, caplog, share):
+    break_off(file)
+    data = bytearray(file.read_bytes())
+    data[int(share * len(data)) - 1] ^= 4
+    file.write_bytes(data)
+    assert_starts_anew(file, caplog, "does not match its digest")
+
+
 def test_a_foreign_file_is_left_out_with_a_warning(file, caplog):
     file.parent.mkdir()
     progress.save_tensors({"x": torch.zeros(3)}, file)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import damages
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotter_core.files import write_sealed
 from spotter_core.results import (
     COLUMNS,
     Row,
     bootstrap_interval,
     load_about,
+    load_file,
     load_rows,
     resampled_means,
     save_rows,
@@ -40,6 +43,7 @@ ROWS = [
     replace(ROW, method="original", value=1 / 3, at={}),
     replace(ROW, method="ε → näher", seed=2, value=1e-300, at={"shots": 5, "alpha": 1.0}),
 ]
+RIGHT = {"format": "spotter-rows-2", "about": {}, "columns": COLUMNS, "rows": []}
 ABOUT = {"profile": "digits", "versions": {"torch": "2.11"}}
 
 
@@ -55,6 +59,7 @@ def test_rows_come_back_as_they_were_in_their_order_with_what_holds_for_all(path
     save_rows(path, ROWS, about=ABOUT)
     assert load_rows(path) == ROWS
     assert load_about(path) == ABOUT
+    assert load_file(path) == (ROWS, ABOUT)
     save_rows(path, reversed(ROWS))
     assert load_rows(path) == ROWS[::-1]
     assert load_about(path) == {}
@@ -80,7 +85,8 @@ def test_a_file_is_plain_json_with_a_line_for_each_row(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(ROWS) + 2
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["format"] == "spotter-rows-1"
+    assert content["format"] == "spotter-rows-2"
+    assert next(iter(content)) == "digest"
     assert content["columns"] == COLUMNS == list(ROW.__dict__)
 
 
@@ -115,9 +121,11 @@ FOREIGN = {
     "a list": b"[1, 2]",
     "a number": b"7",
     "another format": b'{"format": "their-rows"}',
-    "an older format": {"format": "spotter-rows-0"},
+    "no digest": json.dumps(RIGHT).encode(),
+    "an older format": {"format": "spotter-rows-1"},
     "other columns": {"columns": ["a"], "rows": []},
     "a short row": {"rows": [[1, 2]]},
+    "a row that is none": {"rows": [7]},
     "no rows": {"rows": None},
     "nothing about them": {"about": "x"},
 }
@@ -127,12 +135,64 @@ FOREIGN = {
 def test_a_foreign_file_is_an_error_that_says_what_to_do(path, content):
     path.parent.mkdir(parents=True)
     if isinstance(content, dict):
-        right = {"format": "spotter-rows-1", "about": {}, "columns": COLUMNS, "rows": []}
-        content = json.dumps(right | content).encode()
-    path.write_bytes(content)
+        write_sealed(path, json.dumps(RIGHT | content))
+    else:
+        path.write_bytes(content)
     for load in (load_rows, load_about):
         with pytest.raises(ValueError, match=r"forget3-seed0\.json .*: delete it and run again"):
             load(path)
+
+
+def test_a_file_with_any_byte_changed_or_cut_off_is_refused(path, tmp_path):
+    save_rows(path, ROWS, about=ABOUT)
+    spoiled = tmp_path / "spoiled.json"
+    for data in damages(path.read_bytes()):
+        spoiled.write_bytes(data)
+        with pytest.raises(ValueError, match=r"spoiled\.json .*: delete it and run again"):
+            load_rows(spoiled)
+
+
+def test_a_changed_digit_is_refused_although_the_file_can_be_read(path):
+    save_rows(path, ROWS)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0.30000000000000004", "0.20000000000000004"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"rows file .* does not match its digest, .*: delete it"):
+        load_rows(path)
+
+
+WRONG = {
+    "value": ("0.5", "expected a number, got '0.5'"),
+    "seed": (0.0, r"expected a whole number, got 0\.0"),
+    "method": (None, "expected text, got None"),
+    "at": ([], r"expected an object, got \[\]"),
+}
+
+
+@pytest.mark.parametrize(("column", "value", "message"), [(c, *w) for c, w in WRONG.items()])
+def test_a_value_of_another_kind_is_refused_with_row_and_column(path, column, value, message):
+    wrong = replace(ROW, **{column: value})
+    told = rf"seed0\.json can't be (kept|taken), row 2, column '{column}': {message}"
+    with pytest.raises(ValueError, match=told):  # by the writer ...
+        save_rows(path, [ROW, wrong])
+    assert not path.exists()
+    rows = [[getattr(row, c) for c in COLUMNS] for row in (ROW, wrong)]
+    write_sealed(path, json.dumps(RIGHT | {"rows": rows}))
+    with pytest.raises(ValueError, match=f"{told}: delete it and run again"):  # ... and the reader
+        load_rows(path)
+
+
+def test_a_truth_value_is_no_number(path):
+    for column in ("seed", "value"):
+        with pytest.raises(ValueError, match=f"row 1, column '{column}'.*got True"):
+            save_rows(path, [replace(ROW, **{column: True})])
+
+
+def test_a_value_that_is_no_number_any_more_comes_back(path):
+    save_rows(path, [replace(ROW, value=v) for v in (math.nan, math.inf, 3)])
+    nan, infinite, whole = (row.value for row in load_rows(path))
+    assert math.isnan(nan)
+    assert infinite == math.inf
+    assert (whole, type(whole)) == (3, int)
 
 
 def test_a_full_disk_is_a_clear_error_and_the_old_rows_stay(path, monkeypatch):

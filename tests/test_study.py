@@ -19,6 +19,7 @@ from spotter_core import measurements, progress, workshop
 from spotter_core import study as study_module
 from spotter_core.checkpoints import save_weights
 from spotter_core.data import ForbiddenSet, ImageSet
+from spotter_core.merging.__main__ import main as merge
 from spotter_core.methods import METHODS, ForgetOnlyMethod, unlearn
 from spotter_core.models import build_model
 from spotter_core.profiles import Cell, Profile
@@ -198,6 +199,13 @@ def foreign_checkpoint(path):
     save_weights(build_model("mlp", num_classes=10, width=3, input_shape=(1, 8, 8)), path)
 
 
+def flip(path, *, share):
+    """Flip one bit of a file, at that share of its length."""
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= 1
+    path.write_bytes(data)
+
+
 DAMAGE = {
     "empty": lambda path: path.write_bytes(b""),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
@@ -205,6 +213,7 @@ DAMAGE = {
     "text": lambda path: path.write_text("no numbers"),
     "a pickle": lambda path: path.write_bytes(pickle.dumps({"head.weight": 1})),
     "foreign": foreign_checkpoint,
+    "a flipped bit": lambda path: flip(path, share=0.7),
 }
 
 
@@ -222,11 +231,21 @@ def test_a_damaged_checkpoint_is_made_anew_with_a_warning(run, making, caplog, m
     assert making == [model]
 
 
-@pytest.mark.parametrize("kept", [0, 30, -3])
-def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog, kept):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: data[:30],
+        lambda data: data[:-3],
+        lambda data: data.replace(b'"accuracy", 0.', b'"accuracy", 0.0', 1),
+    ],
+    ids=["empty", "cut in its head", "cut short", "another number"],
+)
+def test_a_damaged_table_is_measured_anew_with_a_warning(run, measuring, caplog, spoil):
     path, other = (tiny(run).rows_path("accuracies", cell) for cell in (CELL, OTHER))
     before = path.read_bytes()
-    path.write_bytes(before[:kept])
+    path.write_bytes(spoil(before))
+    assert path.read_bytes() != before
     for cell in (CELL, OTHER):
         tiny(run).measured(measurements.accuracies, cell, MODELS)
     assert measuring == [str(CELL)]
@@ -540,6 +559,33 @@ def test_a_real_write_failure_of_the_system_is_the_same_clear_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# --- made on several machines ---------------------------------------------------------------------
+
+
+def test_a_study_goes_on_in_a_folder_that_was_merged_of_parts(finished, tmp_path, monkeypatch):
+    parts = [Path(shutil.copytree(finished, tmp_path / name)) for name in "ab"]
+    for part, lost in zip(parts, (CELL, OTHER), strict=True):
+        shutil.rmtree(part / "models" / str(lost))
+        for path in part.glob(f"rows/*/{lost}.json"):
+            path.unlink()
+    (parts[1] / "rows" / "accuracies" / f"{CELL}.json").unlink()
+    into = tmp_path / "into"
+    words = [*map(str, parts), "--into", str(into), "--models"]
+    assert merge(words) == 0
+    assert content(into, "models") == content(finished, "models")
+    made = []
+    for name in ("fit", "unlearn"):
+        monkeypatch.setattr(workshop, name, lambda *_, **__: made.append("model"))
+    save = study_module.save_rows
+    monkeypatch.setattr(
+        study_module, "save_rows", lambda path, *a, **k: made.append(path) or save(path, *a, **k)
+    )
+    study = tiny(into)
+    everything(study)
+    assert made == [study.rows_path("accuracies", CELL)]
+    assert content(into, "rows") == content(finished, "rows")
+
+
 # --- variants, rows and names ---------------------------------------------------------------------
 
 
@@ -575,6 +621,22 @@ def test_a_file_of_rows_says_where_its_numbers_are_from(finished):
     assert about["profile"] == "tiny"
     assert about["torch"] == torch.__version__
     assert len(about["fingerprint"]) == 12
+    assert (about["device"], about["classes"]) == ("cpu", 10)
+
+
+def test_rows_of_one_work_say_so_whatever_the_cell_and_the_machine(finished, run):
+    def told(root, name, cell):
+        return json.loads(tiny(root).rows_path(name, cell).read_text())["about"]
+
+    abouts = [told(finished, "accuracies", cell) for cell in (CELL, OTHER)]
+    before = torch.get_num_threads()
+    tiny(run, threads=2).measured(measurements.accuracies, CELL, MODELS)
+    torch.set_num_threads(before)
+    abouts.append(told(run, "accuracies", CELL))
+    assert len({about["work"] for about in abouts}) == 1
+    assert len({about["fingerprint"] for about in abouts}) == 3
+    tiny(run, supports=4).measured(measurements.accuracies, CELL, MODELS)
+    assert told(run, "accuracies", CELL)["work"] != abouts[0]["work"]
 
 
 @pytest.mark.parametrize("where", ["forget/test", "retain/validation", "forget/train"])

@@ -135,6 +135,25 @@ def test_a_killed_tuning_goes_on_where_it_was_and_leaves_no_log_before_it_is_who
     assert tried == [4]
 
 
+def test_a_damaged_unfinished_log_is_tried_again_and_a_damaged_log_is_an_error(
+    little, monkeypatch, caplog
+):
+    monkeypatch.setattr(tuning, "mean_score", lambda *_: SOUND)
+    tuning.tune("tiny")
+    whole = tuning.log_path("tiny").read_bytes()
+    tuning.unfinished_path("tiny").parent.mkdir(parents=True, exist_ok=True)
+    tuning.unfinished_path("tiny").write_bytes(whole.replace(b'"number": 1', b'"number": 9'))
+    tuning.tune("tiny", go_on=True)
+    assert "does not match its digest" in caplog.text
+    assert "its candidates are tried again" in caplog.text
+    assert [entry["settings"]["number"] for entry in load_log("tiny")] == [1, 2, 3, 4]
+    for data in (whole[:-30], whole.replace(b'"number": 1', b'"number": 9')):
+        tuning.log_path("tiny").write_bytes(data)
+        for read in (lambda: load_log("tiny"), lambda: tuning.tune("tiny", go_on=True)):
+            with pytest.raises(ValueError, match=r"tuning log .*tiny\.tuning\.json .*: delete it"):
+                read()
+
+
 def test_one_method_is_tuned_anew_and_the_log_keeps_the_others(little, monkeypatch):
     tried = []
 

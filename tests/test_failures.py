@@ -1,0 +1,28 @@
+"""Layer 1: why a model could not be made, kept."""
+
+import pytest
+from damage import damages
+
+from spotter_core.failures import failure_path, load_failure, save_failure
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tmp_path / "deep" / "delete.safetensors"
+
+
+def test_a_reason_comes_back_for_the_same_settings_alone(model):
+    assert load_failure(model, settings="abc") is None
+    save_failure(model, settings="abc", reason="the loss is not finite: ε")
+    assert failure_path(model).name == "delete.diverged.json"
+    assert load_failure(model, settings="abc") == "the loss is not finite: ε"
+    assert load_failure(model, settings="abd") is None
+
+
+def test_with_any_byte_changed_or_cut_off_it_is_tried_again_with_a_word(model, caplog):
+    save_failure(model, settings="abc", reason="x")
+    for data in damages(failure_path(model).read_bytes()):
+        caplog.clear()
+        failure_path(model).write_bytes(data)
+        assert load_failure(model, settings="abc") is None
+        assert "the model is tried again" in caplog.text
