@@ -47,13 +47,12 @@ $(READY): requirements.txt pyproject.toml
 
 # What hands jobs to a scheduler lies in a folder of its own: Snakemake loads all such plugins that
 # it finds whenever it starts, and the one for Kubernetes takes seconds, in every job of every study.
-PLUGIN := .tools/$(ON)
-$(PLUGIN)/.ready: requirements-$(ON).txt $(READY)
-	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --target $(PLUGIN) -r $<
+.tools/%/.ready: requirements-%.txt $(READY)
+	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --target .tools/$* -r $<
 	@touch $@
 ifneq ($(ON),local)
-ELSEWHERE := $(PLUGIN)/.ready
-export PYTHONPATH := $(CURDIR)/$(PLUGIN)$(if $(PYTHONPATH),:$(PYTHONPATH))
+ELSEWHERE := .tools/$(ON)/.ready
+export PYTHONPATH := $(CURDIR)/.tools/$(ON)$(if $(PYTHONPATH),:$(PYTHONPATH))
 endif
 
 # --- work ---
@@ -98,6 +97,13 @@ test: $(READY) ## run the unit tests, the examples in docstrings and all noteboo
 # Chromium is a package of the system's. What the test sees and measures is left in runs/browser/.
 test-browser: $(READY) ## run the notebooks in JupyterLab in a real browser; needs chromium
 	pytest -m browser tests/test_browser.py $(ARGS)
+
+# A cluster of two nodes on this machine, for as long as the test takes; needs root, slurm-wlm, munge.
+test-slurm: $(READY) .tools/slurm/.ready ## run the study through SLURM on this machine, and compare
+	PYTHONPATH=$(CURDIR)/.tools/slurm pytest -m slurm --timeout 5400 tests/test_slurm.py $(ARGS)
+
+test-kubernetes: $(READY) .tools/kubernetes/.ready ## check what a Kubernetes cluster would be given
+	PYTHONPATH=$(CURDIR)/.tools/kubernetes pytest -m kubernetes tests/test_kubernetes.py $(ARGS)
 
 tune: $(READY) ## choose the settings of a profile's methods anew, on validation images
 	@python -m spotter_core.tuning $(PROFILE)

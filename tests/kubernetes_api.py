@@ -24,6 +24,11 @@ users: [{{name: me, user: {{}}}}]
 contexts: [{{name: here, context: {{cluster: here, user: me}}}}]
 """
 
+KINDS = {
+    "jobs": {"apiVersion": "batch/v1", "kind": "Job"},
+    "secrets": {"apiVersion": "v1", "kind": "Secret"},
+}
+
 
 class Cluster:
     """What was posted, by kind, and the processes that stand for the pods.
@@ -31,12 +36,14 @@ class Cluster:
     Attributes:
         jobs: Manifests as they came, by name.
         secrets: Manifests that are there now, by name.
-        lost: Names of jobs whose pods are killed as they start, as if their node had gone.
+        image: Variables that the pods find set, as their image would.
+        lose: How many of the first pods end at once, as if their node had gone.
+        lost: Names of these.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, image):
         self.folder, self.jobs, self.secrets, self.pods = Path(folder), {}, {}, {}
-        self.lose = 0
+        self.image, self.lose = dict(image), 0
         self.lost = []
         cluster = self
 
@@ -56,6 +63,7 @@ class Cluster:
                 found = re.fullmatch(r"/apis?/.*/namespaces/([^/]+)/(jobs|secrets)", self.path)
                 body = self.body()
                 assert found, self.path
+                body = KINDS[found[2]] | body  # as the address says, where the body leaves it out
                 getattr(cluster, found[2])[body["metadata"]["name"]] = body
                 if found[2] == "jobs":
                     cluster.start(body, found[1])
@@ -99,7 +107,7 @@ class Cluster:
             self.pods[name] = subprocess.Popen(
                 [*container["command"], *container["args"]],
                 cwd=tempfile.mkdtemp(dir=self.folder),
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **variables},
+                env={"HOME": str(self.folder), **self.image, **variables},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -4,6 +4,7 @@ Run by `make test-kubernetes`, which fetches Snakemake's executor and the schema
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,7 +45,13 @@ def check(manifest):
 
 @pytest.fixture
 def cluster(tmp_path):
-    cluster = Cluster(tmp_path)
+    """The image has the environment, and in place of pip, which would find all there, nothing."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "pip").write_text("#!/bin/sh\n")
+    (programs / "pip").chmod(0o755)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    cluster = Cluster(tmp_path, {"PATH": path, "PYTHONPATH": plugins()})
     yield cluster
     cluster.close()
 
@@ -61,6 +68,7 @@ def started(graph, cluster, *options, gpus=0):
     command = graph.command(
         "--workflow-profile", "profiles/kubernetes", "--container-image", IMAGE,
         "--kubernetes-persistent-volumes", f"spotter:{graph.folder}",
+        "--precommand", f"cd {graph.folder}", "--default-storage-prefix", str(graph.folder),
         "--seconds-between-status-checks", "1", "--latency-wait", "5", *options,
     )  # fmt: skip
     command["env"] |= {"PYTHONPATH": plugins(), "KUBECONFIG": str(cluster.config)}
@@ -163,7 +171,7 @@ def test_a_wrong_manifest_would_be_found():
 
 def test_the_image_has_what_the_pods_run():
     text = (ROOT / "profiles" / "kubernetes" / "Dockerfile").read_text(encoding="utf-8")
-    for name in re.search(r"^COPY (.*) \./$", text, flags=re.MULTILINE)[1].split():
+    for name in re.search(r"^COPY (.*) /$", text, flags=re.MULTILINE)[1].split():
         assert (ROOT / name).is_file()
     version = re.search(r"^FROM python:(3\.\d+)-slim$", text, flags=re.MULTILINE)[1]
     assert (3, 11) <= tuple(map(int, version.split("."))) < (3, 14)
