@@ -20,10 +20,11 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study merge site test test-browser tune bench lab exercises lint pins clean distclean
+.PHONY: help study merge site test test-browser test-slurm \
+    test-kubernetes tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 # --- set-up: one stamp, made again when the pins or the package change ---
 

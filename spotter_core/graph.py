@@ -12,6 +12,7 @@ once they are there: it finds everything made, averages and draws.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import NamedTuple
 
 from spotter_core.profiles import Cell, Profile
@@ -151,7 +152,7 @@ class Graph:
             found += self.parts(name)
             if self.is_divided(name):
                 found.append(Job(name, "all"))
-        return found
+        return [*TopologicalSorter({job: self.needs(job) for job in found}).static_order()]
 
     def cells(self, job: Job) -> list[Cell]:
         """Return the cells of a job."""

@@ -3,12 +3,18 @@
 Its parts are Debian's (`slurm-wlm`, `munge`); the nodes are two daemons under names of their own.
 The configuration must lie where SLURM looks for it by itself, since jobs are started without the
 variable that could name another place; so this needs root, and refuses where one is there already.
+
+    python tests/slurm_cluster.py      to try things on: it is there until Ctrl-C
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -166,3 +172,19 @@ class Slurm:
         """Jobs that run now."""
         lines = self.ask("squeue", "-h", "-t", "R", "-o", "%i %N", check=False).splitlines()
         return [Running(*line.split()) for line in lines]
+
+
+def main():
+    """Start a cluster, say how it is used, and wait."""
+    if reason := lacking():
+        return f"No SLURM here: {reason}."
+    with tempfile.TemporaryDirectory() as folder, Slurm(Path(folder) / "slurm"):
+        print(f"Two nodes, {', '.join(NODES)}, partition main. Try: sinfo; make study ON=slurm")
+        print("Ctrl-C takes it down.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

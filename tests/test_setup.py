@@ -176,12 +176,13 @@ def test_readme_names_the_command(command):
     assert command in read("README.md")
 
 
-def test_ci_runs_the_test_command_of_the_readme_first_and_the_browser_where_there_is_one():
+def test_ci_runs_the_test_command_of_the_readme_first_and_then_what_needs_more():
     lines = [line for line in read(".ci/run").splitlines() if not line.startswith("#")]
     first = lines.index("make test")
     assert all(line.startswith(("set -e", "cd ")) for line in lines[:first])
     made = [line.split() for line in lines if line.strip().startswith("make ")]
-    assert made == [["make", "test"], ["make", "test-browser"]]
+    targets = ("test", "test-kubernetes", "test-browser", "test-slurm")
+    assert made == [["make", target] for target in targets]
     assert "|| true" not in "".join(line for line in lines if "make " in line)
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
