@@ -2,9 +2,9 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, whether
-   somebody looks, devices and seeds, memory that runs out, argument checks, the code that a result
-   depends on.
+0. ``once`` ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- source files
+   read once, whole files, whether somebody looks, devices and seeds, memory that runs out, argument
+   checks, the code that a result depends on.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
    ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
@@ -39,7 +39,11 @@ The layers, bottom to top; a file imports only from layers below its own:
     checked; an audit to be read.
 11. ``audit`` ``website`` -- the commands.
 
-Importing this package imports nothing else.
+Importing this package imports ``once`` alone, which must come before all others.
 """
 
+from spotter_core import once
+
 __version__ = "0.1.0"
+
+once.install()
