@@ -241,11 +241,8 @@ class Workshop:
         return self.made(cell, method, **settings).model
 
     def _load(self, path: str, fingerprint: str) -> Made | None:
-        failure = Path(path).with_suffix(".diverged.json")
-        if failure.is_file():
-            found = json.loads(failure.read_text(encoding="utf-8"))
-            if found["settings"] == fingerprint:
-                raise Diverged(found["reason"])
+        if reason := self._failure(Path(path).with_suffix(".diverged.json"), fingerprint):
+            raise Diverged(reason)
         if not Path(path).is_file():
             return None
         try:
@@ -253,6 +250,18 @@ class Workshop:
             return Made(model.eval(), json.loads(record))
         except ValueError as error:  # cut short, foreign or out of date: say so, make it anew
             log.warning("%s; making it anew", error)
+            return None
+
+    @staticmethod
+    def _failure(path: Path, fingerprint: str) -> str | None:
+        """Return why a model could not be made when it was tried with these settings, if so."""
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_bytes())
+            return str(found["reason"]) if found["settings"] == fingerprint else None
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s can't be read (%r); trying anew", path, error)
             return None
 
     def _make(
