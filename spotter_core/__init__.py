@@ -6,12 +6,12 @@ The layers, bottom to top; a file imports only from layers below its own:
    read once, whole files, whether somebody looks, devices and seeds, memory that runs out, argument
    checks, the code that a result depends on.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
-   ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
+   ``checkpoints`` ``profiles`` ``results`` ``planned`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
-   settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` -- what is trained, on
-   what, by which loss; how far a training has come; the main numbers of a cell, picked from rows,
-   and what attacks regain beside the oracles; the jobs of a study.
+   settings; rows of numbers; the code that a study was planned with.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` ``execute`` -- what is
+   trained, on what, by which loss; how far a training has come; the main numbers of a cell, picked
+   from rows, and what attacks regain beside the oracles; the jobs of a study; a notebook executed.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
    ``keyframes`` ``fetch`` -- what "near" means; fitting; OU@epsilon and friends; a study in the

@@ -24,9 +24,9 @@ LAYERS = [
         "checkpoints",
         "profiles",
         "results",
-        "execute",
+        "planned",
     ],
-    ["losses", "data", "models", "progress", "cells", "scores", "graph"],
+    ["losses", "data", "models", "progress", "cells", "scores", "graph", "execute"],
     [
         "neighborhoods",
         "training",
