@@ -8,17 +8,22 @@
 What a job makes (models, rows) is kept cell by cell below runs/<profile>/ by the notebook itself, so
 a job that is started again does only what is missing. A job's `.done` file says that it ended well.
 A job depends on the code of its notebook and of the core files that this imports, directly or not:
-comments and text count for nothing, outputs saved into a notebook neither.
+comments and text count for nothing, outputs saved into a notebook neither. It depends on the code of
+the notebooks before it, too, so that one that was stopped after these is found out of date whatever
+the files' times are. A job that finds other code than was planned stops.
 
 Which jobs there are and what each waits for is said in spotter_core/graph.py; here, how one is run
 and what it takes. A notebook has a rule of its own, and where its cells are divided among jobs a
 second one for these parts, so that a folder of profiles/ can set the resources of each.
 """
 
+import contextlib
 import json
 import os
 import sys
+import time
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
@@ -50,8 +55,21 @@ STARTING = 5
 """Minutes on top of what a job's cells may take: to start, and to say that one took too long."""
 
 
+def fingerprints():
+    """The code of all notebooks and of the originals' training, as this study finds it."""
+    found = {name: notebook_fingerprint(Path(f"notebooks/{name}.ipynb")) for name in NOTEBOOKS}
+    return found | {ORIGINALS: code_fingerprint("spotter_core.training")}
+
+
+# Read once, by the process that was started: those that it starts, on other machines, too, are told.
+STARTED = "SPOTTER_CODE" not in os.environ
+if STARTED:
+    os.environ["SPOTTER_CODE"] = json.dumps(fingerprints())
+CODE = json.loads(os.environ["SPOTTER_CODE"])
+
+
 def done(job):
-    """The file that says that a job ended well."""
+    """The file that says that a job ended well; its text says what was planned."""
     return f"{RUN}/jobs/{job.step}/{job.name}.done"
 
 
@@ -68,6 +86,43 @@ def settings_of(notebook):
     if notebook == "02_unlearn" and TUNING_LOG.is_file():
         return settings_hash([MEANING, content_hash(TUNING_LOG)])
     return settings_hash(MEANING)
+
+
+@cache
+def lineage(step):
+    """What a step stands on: its code, its settings, and those of the steps before it."""
+    if step == ORIGINALS:
+        return settings_hash([CODE[step], MEANING])
+    before = [lineage(other) for other in sorted(NOTEBOOKS[step].needs)]
+    return settings_hash([CODE[step], settings_of(step), *before])
+
+
+def plan(job):
+    """What identifies a job: all that it stands on, and its cells."""
+    cells = [str(cell) for cell in GRAPH.cells(job)]
+    return settings_hash([lineage(job.step), cells])
+
+
+def set_right(path, text=None):
+    """Give a file that was made before a time that misleads nobody.
+
+    One from the future, which a wrong clock left, is from now: no job that needs it could end well
+    until then. A job that ended by another plan counts as older than whatever it needs: Snakemake's
+    own records say so, too, but they lie in `.snakemake`, and where they are lost, or were left
+    behind as `runs` was copied, it would go by the files' times alone.
+    """
+    path, now = Path(path), time.time()
+    with contextlib.suppress(OSError):  # not there, or not ours to touch
+        if text is not None and path.read_bytes() != f"{text}\n".encode():
+            os.utime(path, (1, 1))
+        elif path.stat().st_mtime > now:
+            os.utime(path, (now, now))
+
+
+if STARTED:
+    set_right(f"{RUN}/jobs/data.json")
+    for JOB in GRAPH.jobs:
+        set_right(done(JOB), plan(JOB))
 
 
 def resources_of(gpus):
@@ -119,12 +174,11 @@ rule originals:
     input:
         rules.data.output,
     output:
-        touch(f"{RUN}/jobs/{ORIGINALS}/seed{{seed}}.done"),
+        f"{RUN}/jobs/{ORIGINALS}/seed{{seed}}.done",
     log:
         f"{RUN}/jobs/{ORIGINALS}/seed{{seed}}.log",
     params:
-        code=code_fingerprint("spotter_core.training"),
-        settings=settings_hash(MEANING),
+        plan=lambda w: plan(Job(ORIGINALS, f"seed{w.seed}")),
         cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
     threads: PROFILE.threads
     priority: 40
@@ -134,11 +188,13 @@ rule originals:
         "original (seed{wildcards.seed})"
     shell:
         "python -m spotter_core.prepare {PROFILE.name} {params.cell} --run {RUN} --methods original > {log} 2>&1"
+        " && echo {params.plan} > {output}"
 
 
 EXECUTE = (
     "python -m spotter_core.execute {params.notebook} {log.notebook} --log {log.text}"
-    " --timeout $((60 * ({resources.runtime} - {STARTING}))) {params.parameters}"
+    " --timeout $((60 * ({resources.runtime} - {STARTING}))) --planned {params.code}"
+    " {params.parameters} && echo {params.plan} > {output}"
 )
 
 for NAME, ABOUT in NOTEBOOKS.items():
@@ -151,14 +207,14 @@ for NAME, ABOUT in NOTEBOOKS.items():
             rules.data.output,
             [done(job) for job in GRAPH.needs(Job(NAME, "all"))],
         output:
-            touch(f"{RUN}/jobs/{NAME}/all.done"),
+            f"{RUN}/jobs/{NAME}/all.done",
         log:
             notebook=f"{RUN}/jobs/{NAME}/all.ipynb",
             text=f"{RUN}/jobs/{NAME}/all.log",
         params:
             notebook=f"notebooks/{NAME}.ipynb",
-            code=notebook_fingerprint(Path(f"notebooks/{NAME}.ipynb")),
-            settings=settings_of(NAME),
+            code=CODE[NAME],
+            plan=plan(Job(NAME, "all")),
             parameters=parameters(Job(NAME, "all")),
         threads: PROFILE.threads
         priority: ABOUT.urgent
@@ -178,14 +234,14 @@ for NAME, ABOUT in NOTEBOOKS.items():
                 rules.data.output,
                 lambda w, step=NAME: [done(job) for job in GRAPH.needs(Job(step, w.job))],
             output:
-                touch(f"{RUN}/jobs/{NAME}/{{job}}.done"),
+                f"{RUN}/jobs/{NAME}/{{job}}.done",
             log:
                 notebook=f"{RUN}/jobs/{NAME}/{{job}}.ipynb",
                 text=f"{RUN}/jobs/{NAME}/{{job}}.log",
             params:
                 notebook=f"notebooks/{NAME}.ipynb",
-                code=notebook_fingerprint(Path(f"notebooks/{NAME}.ipynb")),
-                settings=settings_of(NAME),
+                code=CODE[NAME],
+                plan=lambda w, step=NAME: plan(Job(step, w.job)),
                 parameters=lambda w, step=NAME: parameters(Job(step, w.job)),
             threads: PROFILE.threads
             priority: ABOUT.urgent

@@ -2,16 +2,16 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- files that are whole
-   and unchanged, whether somebody looks, devices and seeds, memory that runs out, argument checks,
-   the code that a result depends on.
+0. ``once`` ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- source files
+   read once; files that are whole and unchanged, whether somebody looks, devices and seeds, memory
+   that runs out, argument checks, the code that a result depends on.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
-   ``checkpoints`` ``failures`` ``profiles`` ``results`` ``execute`` -- distances in log space;
+   ``checkpoints`` ``failures`` ``profiles`` ``results`` ``planned`` -- distances in log space;
    networks; pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; what
-   diverged; a study's settings; rows of numbers; a notebook executed.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` -- what is trained, on
-   what, by which loss; how far a training has come; the main numbers of a cell, picked from rows,
-   and what attacks regain beside the oracles; the jobs of a study.
+   diverged; a study's settings; rows of numbers; the code that a study was planned with.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` ``execute`` -- what is
+   trained, on what, by which loss; how far a training has come; the main numbers of a cell, picked
+   from rows, and what attacks regain beside the oracles; the jobs of a study; a notebook executed.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
    ``keyframes`` ``fetch`` -- what "near" means; fitting; OU@epsilon and friends; a study in the
@@ -39,7 +39,11 @@ The layers, bottom to top; a file imports only from layers below its own:
     checked; an audit to be read.
 11. ``audit`` ``website`` ``merging`` -- the commands.
 
-Importing this package imports nothing else.
+Importing this package imports ``once`` alone, which must come before all others.
 """
 
+from spotter_core import once
+
 __version__ = "0.1.0"
+
+once.install()

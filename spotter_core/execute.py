@@ -1,6 +1,6 @@
 """Executing a notebook from the command line: papermill, and three things more.
 
-Layer 1, without torch: unknown parameters are refused; an error is told in one sentence that names
+Layer 2, without torch: unknown parameters are refused; an error is told in one sentence that names
 notebook, cell and exception; the executed copy and the log are kept then too. The graph's jobs are
 ``python -m spotter_core.execute NOTEBOOK OUTPUT --log FILE -p NAME YAML``.
 """
@@ -19,6 +19,7 @@ import yaml
 
 from spotter_core.files import project_root
 from spotter_core.frontends import STATIC
+from spotter_core.planned import announce, refuse_changed
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("output", type=Path, help="executed copy")
     parser.add_argument("--log", type=Path, required=True, help="file for what the notebook prints")
+    parser.add_argument("--planned", help="fingerprint of the code that must be executed")
     parser.add_argument("--timeout", type=int, default=None, help="seconds a cell may take")
     parser.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "YAML")
@@ -135,6 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
             try:
                 parameters = parse_parameters(options.parameter)
+                if options.planned:
+                    refuse_changed(options.notebook, options.planned)
+                    announce(options.notebook, options.planned)
                 with output_to(stream):
                     execute(options.notebook, options.output, parameters, timeout=options.timeout)
             except Exception as error:

@@ -12,6 +12,7 @@ from typing import Any
 from spotter_core.execute import refuse_unknown
 from spotter_core.files import project_root
 from spotter_core.frontends import has_widgets
+from spotter_core.planned import refuse_unplanned
 from spotter_core.prepare import missing, smaller
 from spotter_core.profiles import Cell
 from spotter_core.results import Row, save_rows
@@ -62,7 +63,9 @@ def start(namespace: Mapping[str, Any]) -> tuple[Study, list[Cell], Path]:
 
     Raises:
         ValueError: If a parameter, the profile or a cell is unknown.
+        RuntimeError: If a study executes it whose plan was of other code.
     """
+    refuse_unplanned()
     check_parameters(namespace)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     root = project_root()

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from spotter_core import once
+
 PACKAGE = "spotter_core"
 ROOT = Path(__file__).resolve().parent
 
@@ -22,6 +24,11 @@ def module_path(module: str) -> Path:
     """Return the source file of a dotted module of this package."""
     path = ROOT.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def module_source(module: str) -> bytes:
+    """Return a module's source as this process first read it, for its import or for a hash."""
+    return once.source(str(module_path(module)))
 
 
 def imported_modules(tree: ast.AST) -> set[str]:
@@ -36,9 +43,13 @@ def imported_modules(tree: ast.AST) -> set[str]:
     return {m for m in found if m.split(".")[0] == PACKAGE and module_path(m).is_file()} - {PACKAGE}
 
 
-def without_docstrings(source: str) -> ast.AST:
+def without_docstrings(source: str | bytes) -> ast.AST:
     """Return the syntax tree of ``source`` with its docstrings taken out."""
-    tree = ast.parse(source)
+    return stripped(ast.parse(source))
+
+
+def stripped(tree: ast.AST) -> ast.AST:
+    """Return ``tree`` without docstrings; it is changed."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -56,6 +67,11 @@ def is_text(statement: ast.AST) -> bool:
 
 
 @cache
+def direct_imports(source: bytes) -> frozenset[str]:
+    """Return the modules of this package that a module of that source imports itself."""
+    return frozenset(imported_modules(ast.parse(source)))
+
+
 def module_closure(module: str) -> frozenset[str]:
     """Return ``module`` and all modules of this package that it imports, directly or not."""
     closure, waiting = set[str](), [module]
@@ -63,7 +79,7 @@ def module_closure(module: str) -> frozenset[str]:
         current = waiting.pop()
         if current not in closure:
             closure.add(current)
-            waiting += imported_modules(ast.parse(module_path(current).read_text(encoding="utf-8")))
+            waiting += direct_imports(module_source(current))
     return frozenset(closure)
 
 
@@ -73,10 +89,14 @@ def closure_of_code(source: str) -> frozenset[str]:
 
 
 @cache
+def source_digest(source: bytes) -> str:
+    """Return a hash of the code of a module of that source."""
+    return hashlib.sha256(ast.dump(without_docstrings(source)).encode()).hexdigest()
+
+
 def module_digest(module: str) -> str:
-    """Return a hash of one module's code."""
-    tree = without_docstrings(module_path(module).read_text(encoding="utf-8"))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    """Return a hash of one module's code, as it was imported if it was."""
+    return source_digest(module_source(module))
 
 
 def code_fingerprint(*modules: str) -> str:
@@ -86,9 +106,19 @@ def code_fingerprint(*modules: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def function_tree(function: Callable[..., Any]) -> ast.AST:
+    """Return the syntax tree of a function; one of this package's as its module was imported."""
+    if not function.__module__.startswith(f"{PACKAGE}."):
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+    found: Any = ast.parse(module_source(function.__module__))
+    for name in function.__qualname__.split("."):
+        found = next(node for node in found.body if getattr(node, "name", None) == name)
+    return ast.Module([found], [])
+
+
 def function_digest(*functions: Callable[..., Any]) -> str:
     """Return 12 hex digits of the code of single functions, without what they call."""
-    trees = [without_docstrings(textwrap.dedent(inspect.getsource(f))) for f in functions]
+    trees = [stripped(function_tree(f)) for f in functions]
     return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:12]
 
 

@@ -185,6 +185,26 @@ def test_a_cell_that_takes_too_long_is_told(project, notebook, execute):
     assert "before" in log
 
 
+DEAF = """import ctypes, os, signal
+from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+Path("kernel").write_text(str(os.getpid()))
+ctypes.PyDLL(None).sleep(1000)  # in C, and it lets no other thread run"""
+
+
+@pytest.mark.slow
+def test_a_cell_that_hears_no_interrupt_is_told_and_its_kernel_ended(project, notebook, execute):
+    status, error, *_ = execute(notebook("n: int = 1", DEAF), "--timeout", "2")
+    assert status == 1
+    assert "FAILED 07_made.ipynb: a cell ran longer than the limit of 2 s" in error
+    assert "Traceback" not in error
+    kernel = int((project / "kernel").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
+
+
 @pytest.mark.slow
 def test_a_kernel_that_dies_is_told(notebook, execute):
     status, error, copy, _ = execute(notebook("n: int = 1", "import os\nos._exit(1)"))

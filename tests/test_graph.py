@@ -358,6 +358,53 @@ def test_changed_settings_run_all_notebooks(finished):
     assert finished.planned() == jobs(*NEEDS)
 
 
+def test_a_change_reaches_what_was_not_begun_when_a_study_was_stopped(finished):
+    finished.write("03_over_unlearning", "print('changed')")
+    status, text = finished.start("runs/digits/jobs/03_over_unlearning/all.done")
+    assert status == 0, text  # and here it was stopped
+    assert finished.planned() == jobs("08_summary")
+
+
+def test_runs_without_snakemakes_records_are_believed_as_far_as_their_plan_is_this_one(finished):
+    shutil.rmtree(finished.folder / ".snakemake")  # or `runs` was copied without it
+    assert finished.planned() == set()
+    finished.write("03_over_unlearning", "print('changed')")
+    assert finished.planned() == jobs("03_over_unlearning", "08_summary")
+    finished.write("03_over_unlearning")  # changed back
+    assert finished.start()[0] == 0
+    assert finished.planned() == set()
+
+
+@pytest.mark.parametrize("left", [0, 1, 200])
+def test_records_of_snakemake_that_are_cut_short_hide_no_change(finished, left):
+    records = list((finished.folder / ".snakemake" / "metadata").iterdir())
+    assert len(records) > len(NEEDS)
+    for record in records:
+        record.write_bytes(record.read_bytes()[:left])
+    finished.write("03_over_unlearning", "print('changed')")
+    assert finished.planned() == jobs("03_over_unlearning", "08_summary")
+
+
+@pytest.mark.parametrize("days", [-365, 1])
+def test_a_clock_that_jumped_runs_nothing_again_and_hides_no_change(finished, days):
+    done = sorted(finished.run.glob("jobs/*/*"))
+    for path in done[::2]:  # half of it ended before the jump
+        moved = path.stat().st_mtime + 86400 * days
+        os.utime(path, (moved, moved))
+    assert finished.planned() == set()
+    finished.write("03_over_unlearning", "print('changed')")
+    assert finished.planned() == jobs("03_over_unlearning", "08_summary")
+    assert finished.start()[0] == 0
+    assert finished.planned() == set()
+
+
+def test_a_done_file_that_is_empty_is_made_anew_unless_it_is_vouched_for(finished):
+    (finished.run / "jobs" / "03_over_unlearning" / "all.done").write_bytes(b"")
+    assert finished.planned() == set()
+    shutil.rmtree(finished.folder / ".snakemake")
+    assert finished.planned() == jobs("03_over_unlearning", "08_summary")
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
@@ -409,6 +456,25 @@ def test_missing_data_stops_the_study_before_its_first_job_with_what_to_put_wher
     assert re.search(rf"FAILED data: {told}", text), text
     assert "Traceback" not in text
     assert graph.done() == set()  # nothing was begun
+
+
+EDITS = """path = Path("spotter_core", "_checks.py")
+path.write_text(path.read_text() + "\\n\\nNEW = 1\\n")"""
+
+
+def test_a_job_that_finds_other_code_than_was_planned_stops_in_a_sentence(fresh):
+    core = fresh.folder / "spotter_core" / "_checks.py"
+    before = core.read_bytes()
+    fresh.write("01_train_and_retrain", EDITS)
+    status, text = fresh.start("--config", "profile=digits", "--cores", "1", "--until", "tour")
+    assert status == 1
+    assert re.search(
+        r"FAILED 00_tour.ipynb: its code or the core's was changed after the study", text
+    )
+    parts = {f"02_unlearn (part{i})" for i in range(2)}
+    assert fresh.done() == jobs("01_train_and_retrain") | parts  # which do not import it
+    core.write_bytes(before)  # changed back: nobody could tell
+    assert "00_tour (all)" in fresh.planned()
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of Unix")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from spotter_core import sources
+from spotter_core import once, sources
 from spotter_core.sources import (
     closure_of_code,
     code_fingerprint,
@@ -36,17 +36,12 @@ def package(tmp_path, monkeypatch):
     def write(name, text):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-        forget()
-
-    def forget():
-        sources.module_closure.cache_clear()
-        sources.module_digest.cache_clear()
+        once.READ.pop(str(root / name), None)  # as if another process came to read it
 
     monkeypatch.setattr(sources, "ROOT", root)
     for name, text in CODE.items():
         write(name, text)
-    yield write
-    forget()
+    return write
 
 
 def fingerprints():

@@ -773,3 +773,16 @@ def test_what_takes_longest_is_measured_of_the_models_that_the_profile_names(tmp
     study = Study(few, root=tmp_path, device="cpu")
     assert study.closely_attacked("by_stage") == ["original", "retrain"]
     assert study.closely_attacked("by_training") == []
+
+
+@pytest.mark.parametrize("left", [b"", b'{"reason": "lo', b"[]", b"\xff\x00"])
+def test_a_failure_that_can_not_be_read_is_tried_anew(tmp_path, making, caplog, left):
+    wild = {"epochs": 3, "batch_size": 64, "learning_rate": 1e30}
+    study = tiny(tmp_path, methods={**TINY.methods, "random_label": wild})
+    assert study.surviving(CELL, ["random_label"]) == []
+    told = study.path(CELL, "random_label").with_suffix(".diverged.json")
+    whole = told.read_bytes()
+    told.write_bytes(left)
+    assert tiny(tmp_path, methods=study.profile.methods).surviving(CELL, ["random_label"]) == []
+    assert "is tried again" in caplog.text
+    assert told.read_bytes() == whole
