@@ -121,10 +121,11 @@ def kill_a_job(slurm, folder, measured):
 
 def drain_a_node(slurm, folder):
     """Drain a node that works: it ends what it has and gets nothing new. Return its name."""
-    wait_for(lambda: "01_train_and_retrain/all" in done(folder), 900, "notebook 01")
-    wait_for(slurm.running, 120, "a part of notebook 02")
+    old = {job.job for job in slurm.running()}
+    wait_for(lambda: {j.job for j in slurm.running()} - old, 900, "a part of notebook 02")
+    assert "01_train_and_retrain/all" in done(folder)
     before = {job.job for job in slurm.running()}
-    node = slurm.running()[0].node
+    node = slurm.running()[-1].node
     slurm.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     wait_for(lambda: {"02_unlearn/part0", "02_unlearn/part1"} <= done(folder), 900, "both parts")
     wait_for(lambda: {j.job for j in slurm.running()} - before, 120, "new jobs")
@@ -140,6 +141,8 @@ def restart_the_controller(slurm):
     time.sleep(20)
     slurm.start_controller()
     wait_for(lambda: running & {job.job for job in slurm.running()}, 60, "the jobs that ran")
+    # a node is known again when it has answered
+    wait_for(lambda: "drained" in slurm.states().values(), 120, "the drained node's answer")
 
 
 def test_killed_job_drained_node_and_restarted_controller_change_no_row(
