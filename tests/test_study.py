@@ -722,5 +722,5 @@ def test_a_failure_that_can_not_be_read_is_tried_anew(tmp_path, making, caplog, 
     whole = told.read_bytes()
     told.write_bytes(left)
     assert tiny(tmp_path, methods=study.profile.methods).surviving(CELL, ["random_label"]) == []
-    assert "trying anew" in caplog.text
+    assert told.name in caplog.text
     assert told.read_bytes() == whole
