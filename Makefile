@@ -20,8 +20,8 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study merge site test test-browser test-slurm \
-    test-kubernetes tune bench lab exercises lint pins clean distclean
+.PHONY: help study merge site test test-browser test-slurm test-kubernetes tune bench faults lab \
+    exercises lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -111,6 +111,9 @@ tune: $(READY) ## choose the settings of a profile's methods anew, on validation
 
 bench: $(READY) ## measure how long the parts take
 	python tests/bench.py $(ARGS)
+
+faults: $(READY) ## measure what a kill, a full disk and other faults cost; into runs/faults/
+	python tests/faults.py $(ARGS)
 
 lab: $(READY) ## open JupyterLab on this machine only, with a token
 	jupyter lab --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(ARGS)

@@ -1,0 +1,278 @@
+"""Measures what a fault costs: `make faults`. A table and its numbers are left in runs/faults/.
+
+Each fault meets the small study of ``faulty.py``; the next start must end it with equal rows.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from faulty import CHAIN, ROOT, Faulty, disk
+
+SLOW_CELL = """import signal, time
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+time.sleep(1000)"""
+HEAD = ("fault", "finished before", "of these made again", "seconds lost", "next start, seconds")
+
+
+class Bench:
+    """An undisturbed study, and copies of it, or of the project before it, to be disturbed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        begun = time.monotonic()
+        self.whole = Faulty.copied(folder / "undisturbed")
+        self.status, self.text = self.whole.start()
+        self.seconds = time.monotonic() - begun
+        assert self.status == 0, self.text
+        self.content = self.whole.content()
+
+    def fresh(self, name):
+        return Faulty.copied(self.folder / name)
+
+    def finished(self, name):
+        shutil.copytree(self.whole.folder, self.folder / name)
+        return Faulty(self.folder / name)
+
+    def recovered(self, study, fault, before, spent):
+        """Start once more and say what that took; ``spent`` seconds were worked before it."""
+        kept = set(before.items())
+        begun = time.monotonic()
+        status, text = study.start()
+        took = time.monotonic() - begun
+        now = study.finished()
+        again = sorted(name for name, stamp in kept if now.get(name) != stamp)
+        record = {
+            "fault": fault,
+            "finished before": len(kept),
+            "of these made again": again,
+            "lost": max(0.0, spent + took - self.seconds) if spent is not None else took,
+            "next start": took,
+            "completes": status == 0,
+            "equal": study.content() == self.content,
+        }
+        print(json.dumps(record), flush=True)
+        if status != 0:
+            print(text)
+        return record
+
+
+def add_to_notebook(study, name, code):
+    """Add a cell of code to a notebook; return what takes it away."""
+    path = study.folder / "notebooks" / f"{name}.ipynb"
+    before = path.read_bytes()
+    content = json.loads(before)
+    cell = {"cell_type": "code", "id": "fault", "metadata": {}, "source": code}
+    content["cells"].append(cell | {"outputs": [], "execution_count": None})
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return lambda: path.write_bytes(before)
+
+
+def killed(bench, seed=0, times=10):
+    """`kill -9` of the whole tree at random moments; every other time what left its group stays."""
+    draw, records, study, number = random.Random(seed), [], None, 0
+    moments = [draw.uniform(0.0, bench.seconds) for _ in range(times)]
+    for index, moment in enumerate(moments):
+        if study is None:
+            number += 1
+            study, spent, kills, before = bench.fresh(f"killed{number}"), 0.0, 0, {}
+        running = study.begin()
+        begun = time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(moment)
+        ended = running.poll() is not None
+        study.kill(running, orphans=index % 2 == 1)
+        spent += time.monotonic() - begun
+        kills += 1
+        now = study.finished()
+        assert all(now.get(name) == stamp for name, stamp in before.items()), "made again"
+        before = now
+        if ended or index == times - 1:
+            fault = f"`kill -9` of the whole tree, {kills} times"
+            records.append(bench.recovered(study, fault, before, spent) | {"kills": kills})
+            study = None
+    return records
+
+
+def filled(bench):
+    """A disk of 200 KB for `runs/`, made larger afterwards."""
+    study = bench.fresh("filled")
+    with disk(study.folder / "runs", "200k") as small:
+        begun = time.monotonic()
+        status, text = study.start()
+        assert status != 0
+        assert "No space left" in text, text
+        assert "Traceback" not in text, text
+        spent = time.monotonic() - begun
+        small.resize("200m")
+        return [bench.recovered(study, "a full disk, then made larger", study.finished(), spent)]
+
+
+def locked_away(bench):
+    """`runs/` becomes read-only once notebook 01 has ended."""
+    study = bench.fresh("readonly")
+    with disk(study.folder / "runs", "200m") as own:
+        begun = time.monotonic()
+        assert study.start(target=CHAIN[0])[0] == 0
+        own.read_only()
+        status, text = study.start()
+        assert status != 0
+        assert "Read-only file system" in text, text
+        spent = time.monotonic() - begun
+        own.writable()
+        return [bench.recovered(study, "a read-only folder", study.finished(), spent)]
+
+
+def cut(bench):
+    """Checkpoints and rows of a finished study are cut short; a job that needs them is begun."""
+    study = bench.finished("cut")
+    names = sorted(study.finished())
+    for index, name in enumerate(names[::3]):
+        path = study.run / name
+        os.truncate(path, [0, 1, path.stat().st_size // 2, path.stat().st_size - 1][index % 4])
+    for step in study.run.glob("jobs/0*/*.done"):
+        step.unlink()
+    return [
+        bench.recovered(study, f"{len(names[::3])} files cut short", study.finished(), None)
+        | {"cut": names[::3]}
+    ]
+
+
+def raising(bench):
+    study = bench.fresh("raising")
+    mend = add_to_notebook(study, CHAIN[1], "raise KeyError('weights')")
+    begun = time.monotonic()
+    status, text = study.start()
+    assert status != 0
+    assert "FAILED 02_unlearn.ipynb: cell" in text, text
+    spent = time.monotonic() - begun
+    mend()
+    return [bench.recovered(study, "a notebook that raises", study.finished(), spent)]
+
+
+def hanging(bench, limit=20):
+    study = bench.fresh("hanging")
+    snakefile = study.folder / "Snakefile"
+    text = snakefile.read_text(encoding="utf-8")
+    snakefile.write_text(text.replace("$((60 * (", f"$(({limit} + 0 * ("), encoding="utf-8")
+    mend = add_to_notebook(study, CHAIN[2], SLOW_CELL)
+    begun = time.monotonic()
+    status, text = study.start()
+    assert status != 0
+    assert f"FAILED 03_over_unlearning.ipynb: a cell ran longer than the limit of {limit} s" in text
+    spent = time.monotonic() - begun
+    mend()
+    fault = f"a cell that hangs, and hears no interrupt (limit {limit} s)"
+    return [bench.recovered(study, fault, study.finished(), spent)]
+
+
+def twice(bench):
+    """A second study beside the first, and then a third that goes round the lock."""
+    study = bench.fresh("twice")
+    begun = time.monotonic()
+    first = study.begin()
+    while not (study.folder / ".runlock").exists():
+        time.sleep(0.1)
+    time.sleep(1)
+    status, text = study.start()
+    assert status != 0
+    assert "Another `make study` is running in this folder" in text, text
+    while not study.run.joinpath("jobs", "data.json").exists():
+        time.sleep(0.1)
+    words = ["snakemake", "--nolock", "--config", "profile=faults", "--"]
+    words.append(str(study.done_file(CHAIN[2]).relative_to(study.folder)))
+    beside = study.command()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    second = subprocess.Popen(words, cwd=beside["cwd"], env=beside["env"], **quiet)
+    second.wait()
+    first.wait()
+    spent = time.monotonic() - begun
+    return [bench.recovered(study, "two studies at once, lock gone round", study.finished(), spent)]
+
+
+def jumped(bench):
+    """A day that the clock was ahead for half of the files, a year that it was behind."""
+    records = []
+    for days in (1, -365):
+        study = bench.finished(f"jumped{days}")
+        for path in sorted(study.run.rglob("*"))[::2]:
+            if path.is_file():
+                moved = path.stat().st_mtime + 86400 * days
+                os.utime(path, (moved, moved))
+        study.done_file(CHAIN[2]).unlink()
+        fault = f"a clock that jumped by {days:+} days"
+        records.append(bench.recovered(study, fault, study.finished(), None))
+    return records
+
+
+def edited(bench):
+    """A measurement is edited while notebook 01 runs, and the edit taken back afterwards."""
+    study = bench.fresh("edited")
+    begun = time.monotonic()
+    running = study.begin()
+    while not list(study.run.glob("models/*/retrain.safetensors")):
+        time.sleep(0.1)
+    path = study.folder / "spotter_core" / "divergence.py"
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n\nEDITED = 1\n")
+    status = running.wait()
+    assert status != 0
+    spent = time.monotonic() - begun
+    path.write_bytes(before)
+    return [bench.recovered(study, "a core file edited in the middle", study.finished(), spent)]
+
+
+FAULTS = (killed, filled, locked_away, cut, raising, hanging, twice, jumped, edited)
+
+
+def table(records, seconds):
+    """Return the measurements as a Markdown table."""
+    lines = [
+        f"Undisturbed: {seconds:.0f} s.",
+        "",
+        f"| {' | '.join([*HEAD, 'rows equal'])} |",
+        f"|{'---|' * (len(HEAD) + 1)}",
+    ]
+    for one in records:
+        values = [one["fault"], one["finished before"], len(one["of these made again"])]
+        values += [f"{one['lost']:.0f}", f"{one['next start']:.0f}"]
+        values.append("yes" if one["completes"] and one["equal"] else "NO")
+        lines.append(f"| {' | '.join(map(str, values))} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=[f.__name__ for f in FAULTS])
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "faults")
+    options = parser.parse_args()
+    chosen = [f for f in FAULTS if not options.only or f.__name__ in options.only]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        print(f"undisturbed {bench.seconds:.1f} s", flush=True)
+        records = []
+        for fault in chosen:
+            try:
+                records += fault(bench)
+            except PermissionError as error:
+                print(f"{fault.__name__}: left out, {error}", file=sys.stderr)
+    text = table(records, bench.seconds)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "faults.md").write_text(text, encoding="utf-8")
+    numbers = {"undisturbed": bench.seconds, "faults": records}
+    (options.out / "faults.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+    print(text)
+    return int(not all(one["completes"] and one["equal"] for one in records))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
