@@ -19,6 +19,8 @@ from spotter_core.profiles import Cell, Profile
 ORIGINALS = "originals"
 """The step that trains the original of each seed, where notebook 01 is divided among jobs: the
 parts of one seed would else train it several times."""
+MOST_URGENT = 40
+"""The originals' urgency: everything waits for them."""
 FIRST = "01_train_and_retrain"
 LONGEST_LIST = 2000
 """Cells that a job's command names one by one; the system limits an argument to 128 KiB."""
@@ -34,7 +36,8 @@ class Notebook:
         gpu: Whether it computes with networks; one that draws from rows wants no GPU.
         of: Which cells are divided among its parts: ``"all"``, or those that take it longest,
             ``"ablation"`` (of the profile's ablation seeds) or ``"attacked"`` (of those, the
-            attacked classes'). The rest is left to the job over all cells.
+            attacked classes'). The rest is left to the job over all cells. ``"first"``: it looks
+            at the first cell alone, whatever else it is given, and is never divided.
     """
 
     needs: tuple[str, ...] = ()
@@ -45,7 +48,7 @@ class Notebook:
 
 UNLEARNED = ("02_unlearn",)
 NOTEBOOKS = {
-    "00_tour": Notebook(UNLEARNED),
+    "00_tour": Notebook(UNLEARNED, of="first"),
     "01_train_and_retrain": Notebook(urgent=30),
     "02_unlearn": Notebook((FIRST,), urgent=20),
     "03_over_unlearning": Notebook(UNLEARNED),
@@ -66,8 +69,8 @@ NOTEBOOKS = {
         ),
         gpu=False,
     ),
-    "09_audit": Notebook(UNLEARNED),
-    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion")),
+    "09_audit": Notebook(UNLEARNED, of="first"),
+    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), of="first"),
 }
 """All notebooks that a study executes, by name."""
 
@@ -125,6 +128,8 @@ class Graph:
         p, of = self.profile, NOTEBOOKS[notebook].of
         if of == "all":
             return p.cells
+        if of == "first":
+            return p.cells[:1]
         classes = {tuple(sorted(c)) for c in p.attacked}
         attacked = [c for c in p.cells if c.forget in classes] or p.cells
         among = attacked if of == "attacked" else p.cells
@@ -145,7 +150,7 @@ class Graph:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """All jobs, each behind those that it waits for."""
+        """All jobs, step by step."""
         found = [*self.parts(ORIGINALS)]
         for name in NOTEBOOKS:
             found += self.parts(name)
