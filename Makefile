@@ -19,7 +19,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study site test test-browser tune bench lab exercises lint pins clean distclean
+.PHONY: help study plan site test test-browser tune bench lab exercises lint pins clean distclean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,10 @@ export LOCKED
 
 study: $(READY) ## run the whole study; PROFILE=digits (default) or another file of profiles/
 	@python -c "$$LOCKED" snakemake --nolock --rerun-incomplete --config profile=$(PROFILE) $(ARGS)
+
+# Starts nothing; ARGS="--tflops 60 --workers 16" asks again, --help lists the rest.
+plan: $(READY) ## tell how many jobs a study has, what they cost and when they end; starts nothing
+	@python -m spotter_core.planning $(PROFILE) $(if $(ON),--on $(ON)) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/

@@ -2,9 +2,9 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- whole files, whether
-   somebody looks, devices and seeds, memory that runs out, argument checks, the code that a result
-   depends on.
+0. ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` ``usage`` -- whole files,
+   whether somebody looks, devices and seeds, memory that runs out, argument checks, the code that a
+   result depends on, what a job took.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
    ``checkpoints`` ``profiles`` ``results`` ``execute`` -- distances in log space; networks;
    pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; a study's
@@ -14,29 +14,31 @@ The layers, bottom to top; a file imports only from layers below its own:
    and what attacks regain beside the oracles; the jobs of a study.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
-   ``keyframes`` ``fetch`` -- what "near" means; fitting; OU@epsilon and friends; a study in the
-   plane; the published numbers beside ours; what a reader must know before believing a number;
-   every method's numbers; networks made elsewhere, their heads, their owner's images; one model's
-   results in one file; what an audit asks; whether a network can be told from an oracle; where
-   images lie at the moments of a run; a study's images before its first job.
+   ``keyframes`` ``fetch`` ``costs`` ``scheduling`` -- what "near" means; fitting; OU@epsilon and
+   friends; a study in the plane; the published numbers beside ours; what a reader must know before
+   believing a number; every method's numbers; networks made elsewhere, their heads, their owner's
+   images; one model's results in one file; what an audit asks; whether a network can be told from
+   an oracle; where images lie at the moments of a run; a study's images before its first job; what
+   its jobs cost; when they would run.
 4. ``methods`` ``attacks`` ``slices`` ``stages`` ``embedding`` ``published`` ``never_seen``
-   ``findings`` -- how a class is unlearned, how it is brought back; planes and maps to be looked
-   at; what a network makes of images on the way; the published code's perturbation; a class new to
-   every network; what an audit found.
-5. ``settings`` ``relearning`` ``leaderboard`` ``sentences`` -- what the words of a profile mean;
-   attacks that train; results in one table; an audit in words.
-6. ``workshop`` ``documented`` -- the cells of a study and what is made of them; every method's
-   settings beside its authors'.
+   ``findings`` ``measured_costs`` ``plan`` -- how a class is unlearned, how it is brought back;
+   planes and maps to be looked at; what a network makes of images on the way; the published code's
+   perturbation; a class new to every network; what an audit found; what the jobs of a run took; a
+   study's jobs and what becomes of them.
+5. ``settings`` ``relearning`` ``leaderboard`` ``sentences`` ``plan_text`` -- what the words of a
+   profile mean; attacks that train; results in one table; an audit in words; a plan in words.
+6. ``workshop`` ``documented`` ``planning`` -- the cells of a study and what is made of them; every
+   method's settings beside its authors'; the command that plans.
 7. ``study`` -- what is measured of them, kept.
 8. ``measurements`` ``trajectory`` ``maps`` ``tuning`` ``claims`` ``given`` -- what is measured; a
    run that is watched; models in one plane; how settings are chosen; what holds; a study of models
    that are given.
-9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` -- pictures drawn from numbers; one
-   cell made for them; how images scatter during a run; what is to be audited; the search for a
-   better objective.
-10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
-    how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
-    checked; an audit to be read.
+9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` ``miniature`` -- pictures drawn
+   from numbers; one cell made for them; how images scatter during a run; what is to be audited; the
+   search for a better objective; a study small enough to be counted.
+10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` ``counted_costs`` --
+    somebody's model measured; how a notebook starts, and what it leaves; pictures to be moved by
+    hand; a class's answers checked; an audit to be read; what the jobs would take that nobody ran.
 11. ``audit`` ``website`` -- the commands.
 
 Importing this package imports nothing else.

@@ -13,7 +13,7 @@ from spotter_core.sources import PACKAGE, ROOT, imported_modules
 # A file imports only from layers below its own. Change the docstrings with this table: that of the
 # package, and the layer that a file says it is in.
 LAYERS = [
-    ["files", "frontends", "runtime", "memory", "_checks", "sources"],
+    ["files", "frontends", "runtime", "memory", "_checks", "sources", "usage"],
     [
         "divergence",
         "architectures",
@@ -43,6 +43,8 @@ LAYERS = [
         "equivalence",
         "keyframes",
         "fetch",
+        "costs",
+        "scheduling",
     ],
     [
         "methods",
@@ -53,13 +55,15 @@ LAYERS = [
         "published",
         "never_seen",
         "findings",
+        "measured_costs",
+        "plan",
     ],
-    ["settings", "relearning", "leaderboard", "sentences"],
-    ["workshop", "documented"],
+    ["settings", "relearning", "leaderboard", "sentences", "plan_text"],
+    ["workshop", "documented", "planning"],
     ["study"],
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
-    ["plots", "prepare", "motion", "audit_request", "search"],
-    ["auditing", "notebooks", "explorers", "exercises", "report"],
+    ["plots", "prepare", "motion", "audit_request", "search", "miniature"],
+    ["auditing", "notebooks", "explorers", "exercises", "report", "counted_costs"],
     ["audit", "website"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
@@ -151,6 +155,7 @@ LIGHT = [
     "files",
     "frontends",
     "sources",
+    "usage",
     "profiles",
     "graph",
     "results",
@@ -172,6 +177,12 @@ LIGHT = [
     "leaderboard",
     "sentences",
     "website.build",
+    "costs",
+    "scheduling",
+    "measured_costs",
+    "plan",
+    "plan_text",
+    "planning",
 ]
 
 
