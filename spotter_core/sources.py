@@ -56,6 +56,12 @@ def is_text(statement: ast.AST) -> bool:
 
 
 @cache
+def imports_of(module: str) -> frozenset[str]:
+    """Return the modules of this package that one of them imports; each is parsed once."""
+    return frozenset(imported_modules(ast.parse(module_path(module).read_text(encoding="utf-8"))))
+
+
+@cache
 def module_closure(module: str) -> frozenset[str]:
     """Return ``module`` and all modules of this package that it imports, directly or not."""
     closure, waiting = set[str](), [module]
@@ -63,7 +69,7 @@ def module_closure(module: str) -> frozenset[str]:
         current = waiting.pop()
         if current not in closure:
             closure.add(current)
-            waiting += imported_modules(ast.parse(module_path(current).read_text(encoding="utf-8")))
+            waiting += imports_of(current)
     return frozenset(closure)
 
 
