@@ -134,10 +134,9 @@ def to_make(graph: Graph, job: Job) -> int:
     """
     if job.step == ORIGINALS:
         return 1
-    own = graph.own_cells(job.step)
     if not job.draws:
         return len(graph.cells(job))
-    return 0 if graph.is_divided(job.step) else len(own)
+    return 0 if graph.is_divided(job.step) else len(graph.own_cells(job.step))
 
 
 def expected(graph: Graph, costs: Costs, rate: float | None = None) -> dict[Job, float]:

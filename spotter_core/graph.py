@@ -9,7 +9,8 @@ the cells each, at the same time on as many machines, and one more, ``all``, run
 once they are there: it finds everything made, averages and draws.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -22,8 +23,9 @@ parts of one seed would else train it several times."""
 MOST_URGENT = 40
 """The originals' urgency: everything waits for them."""
 FIRST = "01_train_and_retrain"
-LONGEST_LIST = 2000
-"""Cells that a job's command names one by one; the system limits an argument to 128 KiB."""
+LONGEST_TEXT = 100_000
+"""Characters of cells that a job's command names one by one; the whole command is one argument,
+which the system limits to 128 KiB."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ def even_shares(cells: Sequence[Cell], count: int) -> list[list[Cell]]:
     ]
 
 
+def length(cells: Iterable[Cell]) -> int:
+    """Return the characters of cells that are named in a list."""
+    return sum(len(str(cell)) + 4 for cell in cells)  # quotes, comma, space
+
+
 class Graph:
     """The jobs of one study.
 
@@ -101,7 +108,8 @@ class Graph:
         profile: Its ``jobs`` says which notebooks are divided, and into how many parts.
 
     Raises:
-        ValueError: If ``jobs`` names a notebook that does not exist, or no positive number.
+        ValueError: If ``jobs`` names a notebook that does not exist, or no positive number, or so
+            few parts that a command could not name the cells of one.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -122,6 +130,18 @@ class Graph:
             for name in NOTEBOOKS
             for own in [self.own_cells(name)]
         }
+        self._refuse_long_commands()
+
+    def _refuse_long_commands(self) -> None:
+        """Raise ``ValueError`` where a part has more cells than its command can name."""
+        for name, shares in self.shares.items():
+            longest = max(map(length, shares))
+            if len(shares) > 1 and longest > LONGEST_TEXT:
+                least = math.ceil(len(shares) * longest / LONGEST_TEXT) + 1
+                raise ValueError(
+                    f"profile {self.profile.name!r}: a part of {name} has too many cells to be "
+                    f"named in one command: set jobs of {name} to {least} or more, or to 1"
+                )
 
     def own_cells(self, notebook: str) -> list[Cell]:
         """Return the cells that are divided among a notebook's parts, as the study chooses them."""
@@ -176,7 +196,7 @@ class Graph:
             figures: Folder for the pictures.
         """
         cells = self.cells(job)
-        short = job.draws and len(cells) > LONGEST_LIST
+        short = job.draws and length(cells) > LONGEST_TEXT
         names = ["all"] if short else [str(cell) for cell in cells]
         return {"profile": self.profile.name, "run": run, "cells": names, "figures": figures}
 
