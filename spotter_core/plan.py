@@ -5,6 +5,7 @@ Snakefile runs; what they cost is in ``profiles/NAME.costs.json``; when they end
 is simulated. ``planning`` tells it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -186,12 +187,21 @@ class Plan:
 
     def _advice(self, step: Step, which: str, least: int) -> str:
         """Return how a job of a step is brought under its limit."""
-        most = len(self.graph.own_cells(step.name)) if step.name != ORIGINALS else 1
-        if which == "all" and not step.parts and most > 1:
-            return f"divide it, jobs: {{{step.name}: {most}}}, or set minutes: {least}"
-        if which == "part" and step.parts < most:
-            return f"more parts, jobs: {{{step.name}: {most}}}, or set minutes: {least}"
+        parts = self._parts(step.name)
+        if (which == "part" or not step.parts) and parts is not None and parts > step.parts:
+            return f"set jobs: {{{step.name}: {parts}}}, or minutes: {least}"
         return f"set minutes: {least}"
+
+    def _parts(self, name: str) -> int | None:
+        """Return how many parts keep one of them well within its limit; ``None`` where none do."""
+        if self.costs is None or name == ORIGINALS:
+            return None
+        cost, cells = self.costs.steps[name], len(self.graph.own_cells(name))
+        rate = self.costs.rate if self.way.rate is None else self.way.rate
+        room = NEAR * 60 * self.graph.profile.minutes - self.way.startup - cost.start.at(rate)
+        each = cost.shown.at(rate) + cost.made.at(rate)
+        most = math.floor(room / each) if each else cells
+        return math.ceil(cells / most) if most >= 1 and cells > 1 else None
 
 
 def ordered(graph: Graph) -> Mapping[Job, Sequence[Job]]:

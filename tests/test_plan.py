@@ -87,13 +87,14 @@ def test_a_job_over_its_limit_is_named_with_what_to_change():
     steps = {**MEASURED.steps, "03_over_unlearning": StepCost(Work(0), Work(0), Work(199))}
     (told,) = planned(replace(MEASURED, steps=steps)).warnings
     assert told == (
-        "03_over_unlearning (all) is expected to take 20 min, over the limit of 10: divide it, "
-        "jobs: {03_over_unlearning: 6}, or set minutes: 30"
+        "03_over_unlearning (all) is expected to take 20 min, over the limit of 10: "
+        "set jobs: {03_over_unlearning: 3}, or minutes: 30"
     )
     assert planned(replace(MEASURED, steps=steps), jobs={"03_over_unlearning": 3}).warnings == []
     (told,) = planned(replace(MEASURED, steps=steps), jobs={"03_over_unlearning": 2}).warnings
     assert (
-        "(part) is expected to take 10 min, near the limit of 10: more parts, jobs: {03_ov" in told
+        "(part) is expected to take 10 min, near the limit of 10: set jobs: {03_over_unlearning: 3}"
+        in told
     )
 
 
