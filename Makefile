@@ -20,7 +20,7 @@ UV_HTTP_TIMEOUT ?= 300
 export UV_HTTP_TIMEOUT
 
 .DEFAULT_GOAL := help
-.PHONY: help study merge site test test-browser test-slurm test-kubernetes tune bench faults lab \
+.PHONY: help study plan merge site test test-browser test-slurm test-kubernetes tune bench faults lab \
     exercises lint pins clean distclean
 
 help: ## print this list
@@ -81,6 +81,10 @@ study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; 
 # Nothing that contradicts what is there is taken: conflicts are listed, and the exit status is 1.
 merge: $(READY) ## join runs of several machines into runs/PROFILE; FROM="a/runs/digits b/runs/digits"
 	@python -c "$$LOCKED" python -m spotter_core.merging $(FROM) --into runs/$(PROFILE) $(ARGS)
+
+# Starts nothing; ARGS="--tflops 60 --workers 16" asks again, --help lists the rest.
+plan: $(READY) ## tell how many jobs a study has, what they cost and when they end; starts nothing
+	@python -m spotter_core.planning $(PROFILE) $(if $(ON),--on $(ON)) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/

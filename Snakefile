@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.files import content_hash, settings_hash
-from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.graph import MOST_URGENT, NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.profiles import load_profile
 from spotter_core.sources import code_fingerprint, notebook_fingerprint
 
@@ -181,7 +181,7 @@ rule originals:
         plan=lambda w: plan(Job(ORIGINALS, f"seed{w.seed}")),
         cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
     threads: PROFILE.threads
-    priority: 40
+    priority: MOST_URGENT
     resources:
         **resources_of(PROFILE.gpus),
     message:

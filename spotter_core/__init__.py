@@ -2,16 +2,18 @@
 
 The layers, bottom to top; a file imports only from layers below its own:
 
-0. ``once`` ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` -- source files
-   read once; files that are whole and unchanged, whether somebody looks, devices and seeds, memory
-   that runs out, argument checks, the code that a result depends on.
+0. ``once`` ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` ``usage`` --
+   source files read once; files that are whole and unchanged, whether somebody looks, devices and
+   seeds, memory that runs out, argument checks, the code that a result depends on, what a job
+   took.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
    ``checkpoints`` ``failures`` ``profiles`` ``results`` ``planned`` -- distances in log space;
    networks; pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; what
    diverged; a study's settings; rows of numbers; the code that a study was planned with.
-2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` ``execute`` -- what is
-   trained, on what, by which loss; how far a training has come; the main numbers of a cell, picked
-   from rows, and what attacks regain beside the oracles; the jobs of a study; a notebook executed.
+2. ``losses`` ``data`` ``models`` ``progress`` ``cells`` ``scores`` ``graph`` ``execute`` -- what
+   is trained, on what, by which loss; how far a training has come; the main numbers of a cell,
+   picked from rows, and what attacks regain beside the oracles; the jobs of a study; a notebook
+   executed.
 3. ``neighborhoods`` ``training`` ``metrics`` ``toy`` ``comparison`` ``flags`` ``main_table``
    ``foreign`` ``heads`` ``own_images`` ``result_files`` ``audit_measures`` ``equivalence``
    ``keyframes`` ``fetch`` -- what "near" means; fitting; OU@epsilon and friends; a study in the
@@ -31,13 +33,13 @@ The layers, bottom to top; a file imports only from layers below its own:
 8. ``measurements`` ``trajectory`` ``maps`` ``tuning`` ``claims`` ``given`` -- what is measured; a
    run that is watched; models in one plane; how settings are chosen; what holds; a study of models
    that are given.
-9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` -- pictures drawn from numbers; one
-   cell made for them; how images scatter during a run; what is to be audited; the search for a
+9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` -- pictures drawn from numbers;
+   one cell made for them; how images scatter during a run; what is to be audited; the search for a
    better objective.
 10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` -- somebody's model measured;
     how a notebook starts, and what it leaves; pictures to be moved by hand; a class's answers
     checked; an audit to be read.
-11. ``audit`` ``website`` ``merging`` -- the commands.
+11. ``audit`` ``website`` ``merging`` ``planning`` -- the commands.
 
 Importing this package imports ``once`` alone, which must come before all others.
 """

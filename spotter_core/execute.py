@@ -1,25 +1,30 @@
-"""Executing a notebook from the command line: papermill, and three things more.
+"""Executing a notebook from the command line: papermill, and four things more.
 
 Layer 2, without torch: unknown parameters are refused; an error is told in one sentence that names
-notebook, cell and exception; the executed copy and the log are kept then too. The graph's jobs are
+notebook, cell and exception; the executed copy and the log are kept then too, and a copy that ended
+well says what it took. The graph's jobs are
 ``python -m spotter_core.execute NOTEBOOK OUTPUT --log FILE -p NAME YAML``.
 """
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 import yaml
 
-from spotter_core.files import project_root
+from spotter_core.files import project_root, write_text_atomically
 from spotter_core.frontends import STATIC
 from spotter_core.planned import announce, refuse_changed
+from spotter_core.usage import KEY, Usage, usage_since
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +93,16 @@ def execute(
         raise RuntimeError(f"{notebook.name}: {told}\n  executed copy: {output}")
 
 
+def keep_usage(notebook: Path, usage: Usage | None) -> None:
+    """Write into an executed copy what its job took."""
+    if usage is None or not notebook.is_file():
+        return
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    content["metadata"][KEY] = asdict(usage)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    write_text_atomically(notebook, text + "\n")
+
+
 def parse_parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return parameters from pairs of a name and its value in YAML.
 
@@ -128,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "YAML")
     )
     options = parser.parse_args(arguments)
+    start = time.time()
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a log is a hundred lines
     os.environ.setdefault(STATIC, "1")  # nobody moves a control here, whoever started this
     told = None
@@ -142,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     announce(options.notebook, options.planned)
                 with output_to(stream):
                     execute(options.notebook, options.output, parameters, timeout=options.timeout)
+                keep_usage(options.output, usage_since(start))
             except Exception as error:
                 print(f"\nFAILED {error}", file=stream)
                 raise

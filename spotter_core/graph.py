@@ -9,7 +9,8 @@ the cells each, at the same time on as many machines, and one more, ``all``, run
 once they are there: it finds everything made, averages and draws.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -20,9 +21,12 @@ from spotter_core.profiles import Cell, Profile
 ORIGINALS = "originals"
 """The step that trains the original of each seed, where notebook 01 is divided among jobs: the
 parts of one seed would else train it several times."""
+MOST_URGENT = 40
+"""The originals' urgency: everything waits for them."""
 FIRST = "01_train_and_retrain"
-LONGEST_LIST = 2000
-"""Cells that a job's command names one by one; the system limits an argument to 128 KiB."""
+LONGEST_TEXT = 100_000
+"""Characters of cells that a job's command names one by one; the whole command is one argument,
+which the system limits to 128 KiB."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Notebook:
         gpu: Whether it computes with networks; one that draws from rows wants no GPU.
         of: Which cells are divided among its parts: ``"all"``, or those that take it longest,
             ``"ablation"`` (of the profile's ablation seeds) or ``"attacked"`` (of those, the
-            attacked classes'). The rest is left to the job over all cells.
+            attacked classes'). The rest is left to the job over all cells. ``"first"``: it looks
+            at the first cell alone, whatever else it is given, and is never divided.
     """
 
     needs: tuple[str, ...] = ()
@@ -46,7 +51,7 @@ class Notebook:
 
 UNLEARNED = ("02_unlearn",)
 NOTEBOOKS = {
-    "00_tour": Notebook(UNLEARNED),
+    "00_tour": Notebook(UNLEARNED, of="first"),
     "01_train_and_retrain": Notebook(urgent=30),
     "02_unlearn": Notebook((FIRST,), urgent=20),
     "03_over_unlearning": Notebook(UNLEARNED),
@@ -67,8 +72,8 @@ NOTEBOOKS = {
         ),
         gpu=False,
     ),
-    "09_audit": Notebook(UNLEARNED),
-    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion")),
+    "09_audit": Notebook(UNLEARNED, of="first"),
+    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), of="first"),
 }
 """All notebooks that a study executes, by name."""
 
@@ -92,6 +97,11 @@ def even_shares(cells: Sequence[Cell], count: int) -> list[list[Cell]]:
     ]
 
 
+def length(cells: Iterable[Cell]) -> int:
+    """Return the characters of cells that are named in a list."""
+    return sum(len(str(cell)) + 4 for cell in cells)  # quotes, comma, space
+
+
 class Graph:
     """The jobs of one study.
 
@@ -99,7 +109,8 @@ class Graph:
         profile: Its ``jobs`` says which notebooks are divided, and into how many parts.
 
     Raises:
-        ValueError: If ``jobs`` names a notebook that does not exist, or no positive number.
+        ValueError: If ``jobs`` names a notebook that does not exist, or no positive number, or so
+            few parts that a command could not name the cells of one.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -120,12 +131,26 @@ class Graph:
             for name in NOTEBOOKS
             for own in [self.own_cells(name)]
         }
+        self._refuse_long_commands()
+
+    def _refuse_long_commands(self) -> None:
+        """Raise ``ValueError`` where a part has more cells than its command can name."""
+        for name, shares in self.shares.items():
+            longest = max(map(length, shares))
+            if len(shares) > 1 and longest > LONGEST_TEXT:
+                least = math.ceil(len(shares) * longest / LONGEST_TEXT) + 1
+                raise ValueError(
+                    f"profile {self.profile.name!r}: a part of {name} has too many cells to be "
+                    f"named in one command: set jobs of {name} to {least} or more, or to 1"
+                )
 
     def own_cells(self, notebook: str) -> list[Cell]:
         """Return the cells that are divided among a notebook's parts, as the study chooses them."""
         p, of = self.profile, NOTEBOOKS[notebook].of
         if of == "all":
             return p.cells
+        if of == "first":
+            return p.cells[:1]
         classes = {tuple(sorted(c)) for c in p.attacked}
         attacked = [c for c in p.cells if c.forget in classes] or p.cells
         among = attacked if of == "attacked" else p.cells
@@ -146,7 +171,7 @@ class Graph:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """All jobs, each behind those that it waits for."""
+        """All jobs, step by step."""
         found = [*self.parts(ORIGINALS)]
         for name in NOTEBOOKS:
             found += self.parts(name)
@@ -172,7 +197,7 @@ class Graph:
             figures: Folder for the pictures.
         """
         cells = self.cells(job)
-        short = job.draws and len(cells) > LONGEST_LIST
+        short = job.draws and length(cells) > LONGEST_TEXT
         names = ["all"] if short else [str(cell) for cell in cells]
         return {"profile": self.profile.name, "run": run, "cells": names, "figures": figures}
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from benchmarks.graph import graph_rows
 from benchmarks.network import Stage, neighborhood_row, spotter_rows
 from benchmarks.parts import digits_row, dispersion_rows, import_row, over_unlearning_row, sweep_row
-from benchmarks.table import HEAD, RATES, Rate, Row, Skipped
+from benchmarks.table import HEAD, RATES, Alone, Rate, Row, Skipped
 from benchmarks.whole import attacks_row, dataset_row, training_rate
 
 from spotter_core.runtime import describe_run
@@ -50,13 +51,14 @@ class Bench:
         return Stage(CPU, self.width, self.images, max(1, self.runs // 4))
 
 
-Made = Row | Rate | Skipped
+Made = Row | Alone | Rate | Skipped
 PARTS: dict[str, Callable[[Bench], list[Made]]] = {
     "sweep": lambda bench: [sweep_row(bench.runs)],
     "over_unlearning": lambda bench: [over_unlearning_row(bench.runs)],
     "dispersion": lambda bench: [*dispersion_rows(bench.runs)],
     "digits": lambda bench: [digits_row(bench.runs)],
     "import": lambda bench: [import_row(bench.runs)],
+    "graph": lambda bench: [row for parts in (200, 1000) for row in graph_rows(parts)],
 }
 """Rows of one thread."""
 NETWORKS: dict[str, Callable[[Bench], list[Made]]] = {

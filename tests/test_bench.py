@@ -10,7 +10,7 @@ import pytest
 import torch
 from benchmarks.network import Stage, made_network, neighborhood_row, spotter_rows
 from benchmarks.plain import perturb_plainly, plain_copy
-from benchmarks.table import Rate, Row, near
+from benchmarks.table import Alone, Rate, Row, near
 from torch import Generator
 
 from spotter_core.neighborhoods import BoundaryNeighborhood
@@ -33,6 +33,11 @@ def test_a_row_says_whether_its_promise_is_kept(promise, words):
     row = Row("work", 1.0, 4.0, "slow", **promise)
     assert row.promise == words
     assert str(row) == f"| work | 1 s | {words} | 4 s | 4 | slow |"
+
+
+def test_a_row_without_a_plain_way_says_whether_its_promise_is_kept():
+    assert str(Alone("work", 61.0, 60.0)) == "| work | 61 s | 60 s, **missed** | – | – | – |"
+    assert "met" in str(Alone("work", 59.0, 60.0))
 
 
 def test_a_rate_says_its_share_of_the_ceiling():

@@ -13,7 +13,7 @@ from spotter_core.sources import PACKAGE, ROOT, imported_modules
 # A file imports only from layers below its own. Change the docstrings with this table: that of the
 # package, and the layer that a file says it is in.
 LAYERS = [
-    ["once", "files", "frontends", "runtime", "memory", "_checks", "sources"],
+    ["once", "files", "frontends", "runtime", "memory", "_checks", "sources", "usage"],
     [
         "divergence",
         "architectures",
@@ -61,7 +61,7 @@ LAYERS = [
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
     ["plots", "prepare", "motion", "audit_request", "search"],
     ["auditing", "notebooks", "explorers", "exercises", "report"],
-    ["audit", "website", "merging"],
+    ["audit", "website", "merging", "planning"],
 ]
 # The order inside a folder, whose own file, the registry, stands on all others.
 INSIDE = {
@@ -143,6 +143,12 @@ INSIDE = {
         ["summary"],
         ["__main__"],
     ],
+    "planning": [
+        ["costs", "scheduling"],
+        ["measured", "plan"],
+        ["text"],
+        ["__main__"],
+    ],
     "website": [
         ["checking", "executed", "formulas", "privacy", "rewriting"],
         ["addresses", "captions", "contents"],
@@ -159,6 +165,7 @@ LIGHT = [
     "files",
     "frontends",
     "sources",
+    "usage",
     "profiles",
     "graph",
     "results",
@@ -182,6 +189,7 @@ LIGHT = [
     "sentences",
     "website.build",
     "merging.__main__",
+    "planning.__main__",
 ]
 
 

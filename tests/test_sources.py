@@ -224,3 +224,16 @@ def test_a_notebook_depends_on_what_it_imports_and_on_nothing_else(package, note
     assert notebook_fingerprint(path) == plain
     package("leaf.py", "X = 5\n")
     assert notebook_fingerprint(path) != plain
+
+
+def test_every_module_is_parsed_twice_at_most_however_many_depend_on_it(package, monkeypatch):
+    """For its imports and for its digest: a start of the graph asks for all notebooks' code."""
+    parsed = []
+    real = ast.parse
+    sources.direct_imports.cache_clear()
+    sources.source_digest.cache_clear()
+    with monkeypatch.context() as watched:
+        watched.setattr(sources.ast, "parse", lambda text: parsed.append(text) or real(text))
+        for module in ("leaf", "middle", "high", "wide", "box", "box.inner"):
+            code_fingerprint(f"spotter_core.{module}")
+    assert max(map(parsed.count, set(parsed))) <= 2

@@ -85,6 +85,19 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """Seconds of a work that has no plain way to stand beside it, and what they may be."""
+
+    work: str
+    ours: float
+    target: float
+
+    def __str__(self) -> str:
+        met = "met" if self.ours <= self.target else "**missed**"
+        return f"| {self.work} | {seconds(self.ours)} | {seconds(self.target)}, {met} | – | – | – |"
+
+
+@dataclass(frozen=True)
 class Skipped:
     """A row that can't be measured here, and why."""
 

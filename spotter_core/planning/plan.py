@@ -1,0 +1,209 @@
+"""A study's plan: its jobs, what they cost, when they would end, and what goes wrong like this.
+
+Without torch. The jobs are those of :class:`~spotter_core.graph.Graph`, which the
+Snakefile runs; what they cost is in ``profiles/NAME.costs.json``; when they end on so many workers
+is simulated. ``planning`` tells it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from spotter_core.graph import MOST_URGENT, NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.planning.costs import Costs, disk_space, expected
+from spotter_core.planning.scheduling import Schedule, Task, simulate
+
+NEAR = 0.8
+"""Share of a job's limit from which it is said to be near it: costs are means, not the most."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a study would be run.
+
+    Attributes:
+        rate: TFLOP/s of a worker; ``None`` for the one that the costs assume.
+        startup: Seconds on top of every job: a container to be started, a disk that is far.
+        queue: Seconds that every job waits in the cluster's queue.
+        source: Who measured the rate; empty where it is assumed.
+    """
+
+    rate: float | None = None
+    startup: float = 0.0
+    queue: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the plan.
+
+    Attributes:
+        name: Of the step.
+        parts: Jobs that make cells.
+        draws: Whether one more job runs over all of them.
+        gpu: Whether its jobs take a GPU.
+        minutes: That a part is expected to take; the longest of them. ``None``: not known.
+        all_minutes: The same of the job over all cells.
+        total: Hours of all its jobs.
+        memory: MB that were measured; 0 where they were not.
+        done: Jobs that have ended well.
+    """
+
+    name: str
+    parts: int
+    draws: bool
+    gpu: bool
+    minutes: float | None
+    all_minutes: float | None
+    total: float | None
+    memory: float
+    done: int
+
+
+class Plan:
+    """What a profile's study consists of and costs.
+
+    Args:
+        graph: Of the study.
+        costs: Of its profile, if they are known.
+        run: Its run folder: what is done there is counted.
+        way: How it would be run.
+    """
+
+    def __init__(
+        self, graph: Graph, costs: Costs | None, run: Path, way: Way | None = None
+    ) -> None:
+        self.graph, self.costs, self.run, self.way = graph, costs, run, way or Way()
+
+    @cached_property
+    def seconds(self) -> dict[Job, float]:
+        """Seconds of every job; empty where no costs are known."""
+        if self.costs is None:
+            return {}
+        known = expected(self.graph, self.costs, self.way.rate)
+        return {job: took + self.way.startup for job, took in known.items()}
+
+    def takes_gpu(self, job: Job) -> bool:
+        """Return whether a job takes a GPU."""
+        computes = job.step == ORIGINALS or NOTEBOOKS[job.step].gpu
+        return bool(self.graph.profile.gpus) and computes
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The jobs as the scheduler sees them, each behind those that it needs."""
+        order = ordered(self.graph)
+        return [
+            Task(
+                job,
+                self.seconds[job],
+                tuple(needs),
+                "gpu" if self.takes_gpu(job) else "cpu",
+                MOST_URGENT if job.step == ORIGINALS else NOTEBOOKS[job.step].urgent,
+            )
+            for job, needs in order.items()
+        ]
+
+    def on(self, workers: int) -> Schedule:
+        """Return when everything runs on so many workers: GPUs if it takes any, else job slots.
+
+        Beside GPUs there are as many slots for jobs that need none.
+        """
+        kinds = {"gpu": workers, "cpu": workers} if self.graph.profile.gpus else {"cpu": workers}
+        return simulate(self.tasks, kinds, queue=self.way.queue)
+
+    @property
+    def models(self) -> int:
+        """How many models are made: originals, all methods of all cells, the ablation's."""
+        profile = self.graph.profile
+        varied = sum(map(len, profile.ablation.values())) * len(self.graph.own_cells("07_ablation"))
+        return len(profile.seeds) + len(profile.cells) * len(profile.methods) + varied
+
+    @cached_property
+    def done(self) -> set[Job]:
+        """Jobs that have ended well in the run folder; whether they are out of date, make says."""
+        paths = self.run.glob("jobs/*/*.done")
+        return {Job(path.parent.name, path.stem) for path in paths} & set(self.graph.jobs)
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The plan's lines."""
+        found = []
+        by_step: dict[str, list[Job]] = {name: [] for name in (ORIGINALS, *NOTEBOOKS)}
+        for job in self.graph.jobs:
+            by_step[job.step].append(job)
+        for name, jobs in ((name, jobs) for name, jobs in by_step.items() if jobs):
+            divided = [job for job in jobs if not job.draws]
+            whole = [job for job in jobs if job.draws]
+            known = self.costs.steps[name] if self.costs and self.seconds else None
+            found.append(
+                Step(
+                    name,
+                    len(divided),
+                    bool(whole),
+                    self.takes_gpu(jobs[0]),
+                    self._longest(divided),
+                    self._longest(whole),
+                    sum(self.seconds[job] for job in jobs) / 3600 if self.seconds else None,
+                    known.memory if known else 0.0,
+                    len(self.done & set(jobs)),
+                )
+            )
+        return found
+
+    def _longest(self, jobs: Sequence[Job]) -> float | None:
+        if not jobs or not self.seconds:
+            return None
+        return max(self.seconds[job] for job in jobs) / 60
+
+    @property
+    def disk(self) -> float | None:
+        """MB that the study leaves in its run folder."""
+        return disk_space(self.graph, self.costs) if self.costs and self.costs.disk else None
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What will go wrong if it is run like this, and what to change."""
+        profile, found = self.graph.profile, []
+        for step in self.steps:
+            for minutes, which in ((step.minutes, "part"), (step.all_minutes, "all")):
+                if minutes is None or minutes <= NEAR * profile.minutes:
+                    continue
+                over = minutes > profile.minutes
+                word = "over" if over else "near"
+                least = 10 * int(-(-minutes / NEAR // 10))
+                found.append(
+                    f"{step.name} ({which}) is expected to take {minutes:.0f} min, {word} the "
+                    f"limit of {profile.minutes}: {self._advice(step, which, least)}"
+                )
+            if step.memory > profile.memory:
+                found.append(
+                    f"{step.name} took {step.memory:.0f} MB where it was measured, over the "
+                    f"declared {profile.memory}: set memory: {round(1.25 * step.memory, -2):.0f}"
+                )
+        return found
+
+    def _advice(self, step: Step, which: str, least: int) -> str:
+        """Return how a job of a step is brought under its limit."""
+        parts = self._parts(step.name)
+        if (which == "part" or not step.parts) and parts is not None and parts > step.parts:
+            return f"set jobs: {{{step.name}: {parts}}}, or minutes: {least}"
+        return f"set minutes: {least}"
+
+    def _parts(self, name: str) -> int | None:
+        """Return how many parts keep one of them well within its limit; ``None`` where none do."""
+        if self.costs is None or name == ORIGINALS:
+            return None
+        cost, cells = self.costs.steps[name], len(self.graph.own_cells(name))
+        rate = self.costs.rate if self.way.rate is None else self.way.rate
+        room = NEAR * 60 * self.graph.profile.minutes - self.way.startup - cost.start.at(rate)
+        each = cost.shown.at(rate) + cost.made.at(rate)
+        most = math.floor(room / each) if each else cells
+        return math.ceil(cells / most) if most >= 1 and cells > 1 else None
+
+
+def ordered(graph: Graph) -> Mapping[Job, Sequence[Job]]:
+    """Return all jobs with those that they need, each behind these."""
+    return {job: graph.needs(job) for job in graph.jobs}
