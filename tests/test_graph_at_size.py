@@ -77,3 +77,17 @@ def test_parts_too_large_to_be_named_are_refused_with_the_number_that_would_do()
     graph = huge(1, jobs={"02_unlearn": least})
     longest = max(len(json.dumps([str(c) for c in share])) for share in graph.shares["02_unlearn"])
     assert longest <= LONGEST_TEXT + 2
+
+
+@pytest.mark.parametrize("parts", [1, 3, 10, 30])
+def test_every_part_of_the_battery_has_hard_cells_and_no_attacked_cell_is_left_out(parts):
+    profile = replace(load_profile("cifar10"), jobs={"04b_relearning_battery": parts})
+    graph, name = Graph(profile), "04b_relearning_battery"
+    hard = set(graph.hard_cells(name))
+    assert len(hard) == 10
+    shares = graph.shares[name]
+    assert len(shares) == min(parts, 10)
+    assert sorted(map(str, profile.cells)) == sorted(str(c) for share in shares for c in share)
+    counts = [len(hard & set(share)) for share in shares]
+    assert min(counts) >= 1
+    assert max(counts) - min(counts) <= 1
