@@ -34,6 +34,8 @@ class Notebook:
 
     Attributes:
         needs: Notebooks whose models or rows it needs.
+        shows: Notebooks whose rows it shows besides, or measures if they are not there: its parts
+            do of their few cells, the job over all cells waits for them.
         urgent: The longest way to the end goes first.
         gpu: Whether it computes with networks; one that draws from rows wants no GPU.
         of: Which cells are divided among its parts: ``"all"``; ``"ablation"``, those of the
@@ -43,12 +45,14 @@ class Notebook:
     """
 
     needs: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
     urgent: int = 0
     gpu: bool = True
     of: str = "all"
 
 
 UNLEARNED = ("02_unlearn",)
+MEASURED = ("03_over_unlearning", "04_prototypical_relearning", "05_embedding_dispersion")
 NOTEBOOKS = {
     "00_tour": Notebook(UNLEARNED, of="first"),
     "01_train_and_retrain": Notebook(urgent=30),
@@ -59,17 +63,9 @@ NOTEBOOKS = {
     "05_embedding_dispersion": Notebook(UNLEARNED, urgent=10),
     "05b_forgetting_by_epoch": Notebook(UNLEARNED),
     "06_neighborhood_damage": Notebook(UNLEARNED),
-    "07_ablation": Notebook(UNLEARNED, urgent=12, of="ablation"),
+    "07_ablation": Notebook(UNLEARNED, MEASURED, urgent=12, of="ablation"),
     "08_summary": Notebook(
-        (
-            "03_over_unlearning",
-            "04_prototypical_relearning",
-            "04b_relearning_battery",
-            "05_embedding_dispersion",
-            "06_neighborhood_damage",
-            "07_ablation",
-        ),
-        gpu=False,
+        (*MEASURED, "04b_relearning_battery", "06_neighborhood_damage", "07_ablation"), gpu=False
     ),
     "09_audit": Notebook(UNLEARNED, of="first"),
     "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), of="first"),
@@ -142,10 +138,8 @@ class Graph:
     def own_cells(self, notebook: str) -> list[Cell]:
         """Return the cells that are divided among a notebook's parts, as the study chooses them."""
         p, of = self.profile, NOTEBOOKS[notebook].of
-        if of == "all":
-            return p.cells
-        if of == "first":
-            return p.cells[:1]
+        if of in ("all", "first"):
+            return p.cells if of == "all" else p.cells[:1]
         if of == "ablation":
             return self._of_ablation(p.cells)
         classes = {tuple(sorted(c)) for c in p.attacked}
@@ -239,6 +233,8 @@ class Graph:
             return []
         if job.draws and self.is_divided(job.step):
             found = dict.fromkeys(self.parts(job.step))
+            for other in NOTEBOOKS[job.step].shows:
+                found |= dict.fromkeys(self.parts(other))
         elif job.step == FIRST and not job.draws:
             seeds = {cell.seed for cell in self.cells(job)}
             found = {Job(ORIGINALS, f"seed{seed}"): None for seed in sorted(seeds)}

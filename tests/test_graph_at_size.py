@@ -91,3 +91,13 @@ def test_every_part_of_the_battery_has_hard_cells_and_no_attacked_cell_is_left_o
     counts = [len(hard & set(share)) for share in shares]
     assert min(counts) >= 1
     assert max(counts) - min(counts) <= 1
+
+
+def test_a_divided_ablation_draws_when_the_rows_that_it_shows_are_measured():
+    graph = Graph(load_profile("cifar10"))
+    needs = set(graph.needs(Job("07_ablation", "all")))
+    for other in ("03_over_unlearning", "04_prototypical_relearning", "05_embedding_dispersion"):
+        assert set(graph.parts(other)) <= needs
+    part = graph.needs(Job("07_ablation", "part0"))
+    assert {need.step for need in part} == {"02_unlearn"}  # it measures its one cell itself
+    assert len(ordered(graph)) == len(graph.jobs)  # there is no ring
