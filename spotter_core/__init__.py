@@ -33,9 +33,10 @@ The layers, bottom to top; a file imports only from layers below its own:
 8. ``measurements`` ``trajectory`` ``maps`` ``tuning`` ``claims`` ``given`` -- what is measured; a
    run that is watched; models in one plane; how settings are chosen; what holds; a study of models
    that are given.
-9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` ``miniature`` -- pictures drawn
-   from numbers; one cell made for them; how images scatter during a run; what is to be audited; the
-   search for a better objective; a study small enough to be counted.
+9. ``plots`` ``prepare`` ``motion`` ``audit_request`` ``search`` ``miniature`` ``algebra`` --
+   pictures drawn from numbers; one cell made for them; how images scatter during a run; what is to
+   be audited; the search for a better objective; a study small enough to be counted; how long
+   attacks compute.
 10. ``auditing`` ``notebooks`` ``explorers`` ``exercises`` ``report`` ``counted_costs`` --
     somebody's model measured; how a notebook starts, and what it leaves; pictures to be moved by
     hand; a class's answers checked; an audit to be read; what the jobs would take that nobody ran.

@@ -62,7 +62,7 @@ LAYERS = [
     ["workshop", "documented", "planning"],
     ["study"],
     ["measurements", "trajectory", "maps", "tuning", "claims", "given"],
-    ["plots", "prepare", "motion", "audit_request", "search", "miniature"],
+    ["plots", "prepare", "motion", "audit_request", "search", "miniature", "algebra"],
     ["auditing", "notebooks", "explorers", "exercises", "report", "counted_costs"],
     ["audit", "website"],
 ]
