@@ -35,21 +35,25 @@ class Notebook:
 
     Attributes:
         needs: Notebooks whose models or rows it needs.
+        shows: Notebooks whose rows it shows besides, or measures if they are not there: its parts
+            do of their few cells, the job over all cells waits for them.
         urgent: The longest way to the end goes first.
         gpu: Whether it computes with networks; one that draws from rows wants no GPU.
-        of: Which cells are divided among its parts: ``"all"``, or those that take it longest,
-            ``"ablation"`` (of the profile's ablation seeds) or ``"attacked"`` (of those, the
-            attacked classes'). The rest is left to the job over all cells. ``"first"``: it looks
-            at the first cell alone, whatever else it is given, and is never divided.
+        of: Which cells are divided among its parts: ``"all"``; ``"ablation"``, those of the
+            profile's ablation seeds, as the rest makes it no work; ``"attacked"``, those of the
+            attacked classes, of which it looks closely at those of the ablation seeds. ``"first"``:
+            it looks at the first cell alone, whatever else it is given, and is never divided.
     """
 
     needs: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
     urgent: int = 0
     gpu: bool = True
     of: str = "all"
 
 
 UNLEARNED = ("02_unlearn",)
+MEASURED = ("03_over_unlearning", "04_prototypical_relearning", "05_embedding_dispersion")
 NOTEBOOKS = {
     "00_tour": Notebook(UNLEARNED, of="first"),
     "01_train_and_retrain": Notebook(urgent=30),
@@ -60,17 +64,9 @@ NOTEBOOKS = {
     "05_embedding_dispersion": Notebook(UNLEARNED, urgent=10),
     "05b_forgetting_by_epoch": Notebook(UNLEARNED),
     "06_neighborhood_damage": Notebook(UNLEARNED),
-    "07_ablation": Notebook(UNLEARNED, urgent=12, of="ablation"),
+    "07_ablation": Notebook(UNLEARNED, MEASURED, urgent=12, of="ablation"),
     "08_summary": Notebook(
-        (
-            "03_over_unlearning",
-            "04_prototypical_relearning",
-            "04b_relearning_battery",
-            "05_embedding_dispersion",
-            "06_neighborhood_damage",
-            "07_ablation",
-        ),
-        gpu=False,
+        (*MEASURED, "04b_relearning_battery", "06_neighborhood_damage", "07_ablation"), gpu=False
     ),
     "09_audit": Notebook(UNLEARNED, of="first"),
     "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), of="first"),
@@ -126,11 +122,7 @@ class Graph:
                     f"profile {profile.name!r}: jobs of {name} must be a number of parts, at "
                     f"least 1, got {count!r}"
                 )
-        self.shares = {
-            name: even_shares(own, min(wanted.get(name, 1), len(own)))
-            for name in NOTEBOOKS
-            for own in [self.own_cells(name)]
-        }
+        self.shares = {name: self._divided(name, wanted.get(name, 1)) for name in NOTEBOOKS}
         self._refuse_long_commands()
 
     def _refuse_long_commands(self) -> None:
@@ -147,14 +139,33 @@ class Graph:
     def own_cells(self, notebook: str) -> list[Cell]:
         """Return the cells that are divided among a notebook's parts, as the study chooses them."""
         p, of = self.profile, NOTEBOOKS[notebook].of
-        if of == "all":
-            return p.cells
-        if of == "first":
-            return p.cells[:1]
+        if of in ("all", "first"):
+            return p.cells if of == "all" else p.cells[:1]
+        if of == "ablation":
+            return self._of_ablation(p.cells)
         classes = {tuple(sorted(c)) for c in p.attacked}
-        attacked = [c for c in p.cells if c.forget in classes] or p.cells
-        among = attacked if of == "attacked" else p.cells
-        return [c for c in among if c.seed in p.ablation_seeds] or among
+        return [c for c in p.cells if c.forget in classes] or p.cells
+
+    def hard_cells(self, notebook: str) -> list[Cell]:
+        """Return those of its own cells that take a notebook longest."""
+        own = self.own_cells(notebook)
+        return self._of_ablation(own) if NOTEBOOKS[notebook].of == "attacked" else own
+
+    def _of_ablation(self, cells: list[Cell]) -> list[Cell]:
+        return [c for c in cells if c.seed in self.profile.ablation_seeds] or cells
+
+    def _divided(self, notebook: str, count: int) -> list[list[Cell]]:
+        """Return the cells of a notebook's parts.
+
+        Of hard cells every part has its share, and one at least: whoever is handed none of them
+        would take all that he has for hard.
+        """
+        own, hard = self.own_cells(notebook), self.hard_cells(notebook)
+        if len(hard) == len(own):
+            return even_shares(own, min(count, len(own)))
+        count = min(count, len(hard))
+        rest = [cell for cell in own if cell not in set(hard)]
+        return [hard[i::count] + rest[i::count] for i in range(count)]
 
     def is_divided(self, notebook: str) -> bool:
         """Return whether a notebook's cells are divided among several jobs."""
@@ -223,6 +234,8 @@ class Graph:
             return []
         if job.draws and self.is_divided(job.step):
             found = dict.fromkeys(self.parts(job.step))
+            for other in NOTEBOOKS[job.step].shows:
+                found |= dict.fromkeys(self.parts(other))
         elif job.step == FIRST and not job.draws:
             seeds = {cell.seed for cell in self.cells(job)}
             found = {Job(ORIGINALS, f"seed{seed}"): None for seed in sorted(seeds)}

@@ -71,8 +71,8 @@ def test_a_file_of_costs_that_is_none_is_refused_with_advice(tmp_path, change):
 
 
 def test_a_job_takes_what_starting_showing_and_making_take():
-    step = StepCost(Work(10), Work(1, 4), Work(5, 20))
-    assert step.seconds(3, 2, rate=2.0) == 10 + 3 * (1 + 2) + 2 * (5 + 10)
+    step = StepCost(Work(10), Work(1, 4), Work(5, 20), Work(7))
+    assert step.seconds(3, 2, 1, rate=2.0) == 10 + 3 * (1 + 2) + 2 * (5 + 10) + 7
     with pytest.raises(ValueError, match=r"rate in TFLOP/s is needed.*got None"):
         step.seconds(1, 1)
 
@@ -101,8 +101,18 @@ def test_a_division_changes_what_is_made_by_whom_and_not_how_much():
     parts = {name: 4 for name in NOTEBOOKS}
     divided = Graph(replace(whole.profile, jobs=parts))
     for name in NOTEBOOKS:
-        made = [sum(to_make(g, j) for j in g.jobs if j.step == name) for g in (whole, divided)]
+        made = [
+            tuple(map(sum, zip(*(to_make(g, j) for j in g.jobs if j.step == name), strict=True)))
+            for g in (whole, divided)
+        ]
         assert made[0] == made[1]
+
+
+def test_hard_cells_are_told_from_the_others_where_the_battery_is_divided():
+    profile = replace(load_profile("cifar10"), jobs={"04b_relearning_battery": 10})
+    graph = Graph(profile)
+    assert {to_make(graph, job) for job in graph.parts("04b_relearning_battery")} == {(1, 2)}
+    assert to_make(graph, Job("04b_relearning_battery", "all")) == (0, 0)
 
 
 def test_a_step_of_unknown_cost_is_named(graph):
@@ -138,7 +148,7 @@ def run(tmp_path, graph):
             if job.step == name:
                 cells = len(graph.cells(job))
                 originals = 3 * 7 if name == "01_train_and_retrain" else 0
-                made = 5 * to_make(graph, job)
+                made = 5 * to_make(graph, job)[0]
                 copy_of(
                     tmp_path / "jobs" / name / f"{job.name}.ipynb", 10 + cells + made + originals
                 )

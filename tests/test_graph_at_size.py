@@ -77,3 +77,27 @@ def test_parts_too_large_to_be_named_are_refused_with_the_number_that_would_do()
     graph = huge(1, jobs={"02_unlearn": least})
     longest = max(len(json.dumps([str(c) for c in share])) for share in graph.shares["02_unlearn"])
     assert longest <= LONGEST_TEXT + 2
+
+
+@pytest.mark.parametrize("parts", [1, 3, 10, 30])
+def test_every_part_of_the_battery_has_hard_cells_and_no_attacked_cell_is_left_out(parts):
+    profile = replace(load_profile("cifar10"), jobs={"04b_relearning_battery": parts})
+    graph, name = Graph(profile), "04b_relearning_battery"
+    hard = set(graph.hard_cells(name))
+    assert len(hard) == 10
+    shares = graph.shares[name]
+    assert len(shares) == min(parts, 10)
+    assert sorted(map(str, profile.cells)) == sorted(str(c) for share in shares for c in share)
+    counts = [len(hard & set(share)) for share in shares]
+    assert min(counts) >= 1
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_divided_ablation_draws_when_the_rows_that_it_shows_are_measured():
+    graph = Graph(load_profile("cifar10"))
+    needs = set(graph.needs(Job("07_ablation", "all")))
+    for other in ("03_over_unlearning", "04_prototypical_relearning", "05_embedding_dispersion"):
+        assert set(graph.parts(other)) <= needs
+    part = graph.needs(Job("07_ablation", "part0"))
+    assert {need.step for need in part} == {"02_unlearn"}  # it measures its one cell itself
+    assert len(ordered(graph)) == len(graph.jobs)  # there is no ring

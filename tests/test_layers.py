@@ -145,8 +145,8 @@ INSIDE = {
     ],
     "planning": [
         ["costs", "scheduling"],
-        ["measured", "plan"],
-        ["text"],
+        ["algebra", "measured", "miniature", "plan"],
+        ["counted", "text"],
         ["__main__"],
     ],
     "website": [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spotter_core.files import write_text_atomically
-from spotter_core.graph import ORIGINALS, Graph, Job
+from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.profiles import profiles_folder
 
 FORMAT = "spotter-costs-1"
@@ -56,6 +56,7 @@ class StepCost:
         start: Of a job, whatever its cells: interpreter, imports, data, pictures of a toy.
         shown: Of a cell that is made, to be loaded, averaged and drawn.
         made: Of a cell that is to be made, in addition.
+        rest: The same of one that is not among the notebook's hard cells.
         memory: MB at its peak; 0 where it was not measured.
         jobs: That the numbers are from.
     """
@@ -63,12 +64,13 @@ class StepCost:
     start: Work = Work()
     shown: Work = Work()
     made: Work = Work()
+    rest: Work = Work()
     memory: float = 0.0
     jobs: int = 1
 
-    def seconds(self, cells: int, to_make: int, rate: float | None = None) -> float:
-        """Return the seconds of a job on ``cells``, of which it makes ``to_make``."""
-        parts = (self.start, 1), (self.shown, cells), (self.made, to_make)
+    def seconds(self, cells: int, hard: int, rest: int = 0, *, rate: float | None = None) -> float:
+        """Return the seconds of a job on ``cells``, of which it makes ``hard`` and ``rest``."""
+        parts = (self.start, 1), (self.shown, cells), (self.made, hard), (self.rest, rest)
         return sum(work.at(rate) * times for work, times in parts)
 
 
@@ -123,20 +125,24 @@ def load_costs(path: Path) -> Costs:
 
 
 def _step_cost(content: Mapping[str, Any]) -> StepCost:
-    works = {name: Work(**content[name]) for name in ("start", "shown", "made")}
+    works = {name: Work(**content[name]) for name in ("start", "shown", "made", "rest")}
     return StepCost(**{**content, **works})
 
 
-def to_make(graph: Graph, job: Job) -> int:
-    """Return how many cells a job makes; the rest it finds made, or leaves as cheap as those.
+def to_make(graph: Graph, job: Job) -> tuple[int, int]:
+    """Return how many hard cells a job makes, and how many others.
 
-    What runs over all cells of a divided notebook makes those that none of its parts does.
+    What runs over all cells of a divided notebook finds them made by its parts.
     """
     if job.step == ORIGINALS:
-        return 1
-    if not job.draws:
-        return len(graph.cells(job))
-    return 0 if graph.is_divided(job.step) else len(graph.own_cells(job.step))
+        return 1, 0
+    if job.draws and graph.is_divided(job.step):
+        return 0, 0
+    made = graph.own_cells(job.step) if job.draws else graph.cells(job)
+    if NOTEBOOKS[job.step].of != "attacked":  # all are alike; of very many, nobody need look
+        return len(made), 0
+    hard = len(set(graph.hard_cells(job.step)) & set(made))
+    return hard, len(made) - hard
 
 
 def expected(graph: Graph, costs: Costs, rate: float | None = None) -> dict[Job, float]:
@@ -157,7 +163,7 @@ def expected(graph: Graph, costs: Costs, rate: float | None = None) -> dict[Job,
     for job in graph.jobs:
         step = costs.steps[job.step]
         cells = 1 if job.step == ORIGINALS else len(graph.cells(job))
-        found[job] = step.seconds(cells, to_make(graph, job), rate)
+        found[job] = step.seconds(cells, *to_make(graph, job), rate=rate)
     if not graph.parts(ORIGINALS):  # then whoever trains oracles trains the originals as well
         first = next(job for job in graph.jobs if job.step == "01_train_and_retrain")
         found[first] += len(graph.profile.seeds) * costs.steps[ORIGINALS].made.at(rate)

@@ -158,7 +158,8 @@ class Reader:
         left = took - start - shown * len(self.graph.cells(job))
         if job.step == FIRST and not self.graph.parts(ORIGINALS):
             left -= sum(self.training)
-        return max(0.0, left / max(1, to_make(self.graph, job)))
+        hard, _ = to_make(self.graph, job)  # the others' share is theirs, too: one run can't tell
+        return max(0.0, left / max(1, hard))
 
     def originals(self) -> StepCost:
         """Return the cost of training an original in a job of its own."""

@@ -196,12 +196,14 @@ class Plan:
         """Return how many parts keep one of them well within its limit; ``None`` where none do."""
         if self.costs is None or name == ORIGINALS:
             return None
-        cost, cells = self.costs.steps[name], len(self.graph.own_cells(name))
+        cost, own = self.costs.steps[name], len(self.graph.own_cells(name))
+        hard = len(self.graph.hard_cells(name))
         rate = self.costs.rate if self.way.rate is None else self.way.rate
         room = NEAR * 60 * self.graph.profile.minutes - self.way.startup - cost.start.at(rate)
-        each = cost.shown.at(rate) + cost.made.at(rate)
-        most = math.floor(room / each) if each else cells
-        return math.ceil(cells / most) if most >= 1 and cells > 1 else None
+        shared = cost.shown.at(rate) * own + cost.rest.at(rate) * (own - hard)
+        each = cost.made.at(rate) + shared / hard
+        most = math.floor(room / each) if each else hard
+        return math.ceil(hard / most) if most >= 1 and hard > 1 else None
 
 
 def ordered(graph: Graph) -> Mapping[Job, Sequence[Job]]:
