@@ -447,7 +447,7 @@ SENSIBLE = {
     "neggrad_plus": {"learning_rate": 0.02, "alpha": 0.9, "epochs": 5, "batch_size": 64},
     "bad_teacher": {"learning_rate": 2e-3, "epochs": 10, "batch_size": 64},
     "scrub": {"learning_rate": 0.005, "alpha": 0.1, "epochs": 5, "batch_size": 64},
-    "l1_sparse": {"learning_rate": 0.1, "gamma": 2e-3, "epochs": 15, "batch_size": 64},
+    "l1_sparse": {"learning_rate": 0.05, "gamma": 1e-3, "epochs": 20, "batch_size": 64},
 }
 
 
