@@ -62,7 +62,7 @@ NOTEBOOKS = {
     "04_prototypical_relearning": Notebook(UNLEARNED),
     "04b_relearning_battery": Notebook(UNLEARNED, urgent=15, of="attacked"),
     "05_embedding_dispersion": Notebook(UNLEARNED, urgent=10),
-    "05b_forgetting_by_epoch": Notebook(UNLEARNED),
+    "05b_forgetting_by_epoch": Notebook(UNLEARNED, urgent=14),
     "06_neighborhood_damage": Notebook(UNLEARNED),
     "07_ablation": Notebook(UNLEARNED, MEASURED, urgent=12, of="ablation"),
     "08_summary": Notebook(

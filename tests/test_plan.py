@@ -219,3 +219,9 @@ def test_a_plan_is_made_within_seconds_and_nothing_is_started(tmp_path):
     ended = subprocess.run(words, capture_output=True, text=True, check=True, cwd=project_root())
     assert time.perf_counter() - start < 20  # half a second where nobody else works
     assert json.loads(ended.stdout)["cells"] == 30
+
+
+def test_on_two_workers_the_digits_end_within_a_tenth_of_what_is_possible():
+    graph = Graph(load_profile("digits"))
+    schedule = Plan(graph, load_costs(costs_path("digits")), project_root() / "nowhere").on(2)
+    assert schedule.makespan <= 1.1 * schedule.bound  # what takes long must not begin late
