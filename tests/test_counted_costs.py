@@ -83,6 +83,14 @@ def test_data_of_unknown_size_is_refused():
         pass
 
 
+def test_gradients_of_images_are_counted_where_torchs_own_counter_stops():
+    network = counted_costs.network_of(CIFAR10).eval()
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    forward = counted(lambda: network(images))
+    both = counted(lambda: torch.autograd.grad(network(images).sum(), images))
+    assert 1.9 * forward < both < 3.0 * forward
+
+
 def test_a_notebook_is_executed_here_and_goes_on_behind_a_cell_that_fails(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "spotter_core").mkdir()
@@ -99,9 +107,12 @@ def test_a_notebook_is_executed_here_and_goes_on_behind_a_cell_that_fails(tmp_pa
     ]
     path = tmp_path / "notebooks" / "00_tour.ipynb"
     path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    failed = execute_here("00_tour", tmp_path / "run")
-    assert failed == ["00_tour, cell 2: AssertionError as noise would"]
+    assert execute_here("00_tour", tmp_path / "run") == 1
     assert (tmp_path / "left").read_text() == str(tmp_path / "run")
+    cells[2]["source"] = "raise RuntimeError('else it would not be counted')"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    with pytest.raises(RuntimeError, match="not be counted"):
+        execute_here("00_tour", tmp_path / "run")
 
 
 def test_a_battery_takes_time_at_any_size_and_leaves_the_threads_as_they_are():
@@ -113,9 +124,7 @@ def test_a_battery_takes_time_at_any_size_and_leaves_the_threads_as_they_are():
 def test_counted_operations_and_measured_seconds_make_the_costs_of_a_profile(monkeypatch):
     monkeypatch.setattr(counted_costs, "attack_seconds", lambda *_, draws: (2.0 * draws, 3.0))
     steps = [ORIGINALS, *NOTEBOOKS]
-    counts = Counts(
-        dict.fromkeys(NOTEBOOKS, 0.5), {**dict.fromkeys(steps, 4.0), TRAINING: 10.0}, ["a cell"]
-    )
+    counts = Counts(dict.fromkeys(NOTEBOOKS, 0.5), {**dict.fromkeys(steps, 4.0), TRAINING: 10.0}, 1)
     measured = Costs(
         "measured",
         {"hardware": "a machine"},
