@@ -10,13 +10,12 @@ import torch
 
 from spotter_core.attacks import NearestMean
 from spotter_core.graph import NOTEBOOKS, ORIGINALS
-from spotter_core.measurements import battery
 from spotter_core.planning import counted as counted_costs
 from spotter_core.planning import miniature
 from spotter_core.planning.algebra import battery_seconds
 from spotter_core.planning.costs import Costs, StepCost, Work
 from spotter_core.planning.counted import BATTERY, TRAINING, derived, line, width_ratio
-from spotter_core.planning.miniature import Counts, counted, execute_here, limits, shrunk
+from spotter_core.planning.miniature import Counts, counted, execute_here, shrunk
 from spotter_core.profiles import load_profile
 from spotter_core.relearning import Reminiscence
 
@@ -42,8 +41,8 @@ def test_a_network_of_the_papers_width_takes_what_the_literature_says():
 
 
 def test_what_does_not_grow_with_the_images_stays_as_it_is():
-    assert line((50, 40), (7.0, 7.0)) == pytest.approx(7.0)
-    assert line((50, 40), (3 / 50, 3 / 40)) == pytest.approx(3.0)
+    assert line((40, 32), (7.0, 7.0)) == pytest.approx(7.0)
+    assert line((40, 32), (3 / 40, 3 / 32)) == pytest.approx(3.0)
 
 
 def test_the_miniature_is_the_profile_with_fewer_images_and_a_narrow_network(tmp_path):
@@ -57,22 +56,14 @@ def test_the_miniature_is_the_profile_with_fewer_images_and_a_narrow_network(tmp
 
 def test_the_miniature_leaves_everything_as_it_was():
     here, variables = Path.cwd(), dict(os.environ)
-    most, images_of = battery.MOST, Reminiscence.images_of
+    images_of = Reminiscence.images_of
     with miniature.miniature(CIFAR10, 500) as project:
         assert Path.cwd() == project
         assert load_profile(miniature.NAME).model["width"] == miniature.WIDTH
         assert len(list(project.glob("images/train/000/*.png"))) == 10
-        assert most // 500 == battery.MOST
         assert Reminiscence().images_of(1000) == 135  # as many as there would be
     assert (Path.cwd(), dict(os.environ)) == (here, variables)
-    assert (battery.MOST, Reminiscence.images_of) == (most, images_of)
-
-
-def test_limits_are_restored_after_an_error():
-    most = battery.MOST
-    with pytest.raises(KeyError), limits(2):
-        raise KeyError
-    assert most == battery.MOST
+    assert Reminiscence.images_of is images_of
 
 
 def test_data_of_unknown_size_is_refused():

@@ -46,7 +46,7 @@ from spotter_core.planning.miniature import (
 from spotter_core.profiles import Cell, Profile, load_profile
 from spotter_core.study import Study
 
-SHARES = (50, 40)
+SHARES = (40, 32)
 """The two miniatures hold so small a part of the data set's images."""
 RATE = 20.0
 """TFLOP/s that a GPU is assumed to reach in training where nobody measured it."""
@@ -105,7 +105,7 @@ def keep_needed(run: Path, name: str) -> None:
 def line(shares: Sequence[int], values: Sequence[float]) -> float:
     """Return what a value that is a straight line in the images is for all of them.
 
-    >>> round(line((50, 40), (2 + 100 / 50, 2 + 100 / 40)), 6)
+    >>> round(line((40, 32), (2 + 100 / 40, 2 + 100 / 32)), 6)
     102.0
     """
     (x0, x1), (y0, y1) = (1 / shares[0], 1 / shares[1]), values

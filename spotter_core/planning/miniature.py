@@ -1,8 +1,8 @@
 """A study so small that its notebooks can be executed here while their operations are counted.
 
-The data is made: images of noise, as many of a class as a share of the real one's; the
-network is as narrow as it gets; limits on images shrink with them. What is counted of it is exact;
-what it says of the real study is ``counted_costs``'s matter.
+The data is made: images of noise, as many of a class as a share of the real one's; the network is
+as narrow as it gets. What is counted of it is exact; what it says of the real study is
+``counted``'s matter.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 
 from spotter_core.files import project_root
 from spotter_core.frontends import STATIC
-from spotter_core.measurements import battery, training_attacks
+from spotter_core.measurements import training_attacks
 from spotter_core.profiles import Cell, Profile, load_profile
 from spotter_core.relearning import Reminiscence
 from spotter_core.study import Study
@@ -113,7 +113,7 @@ def miniature(profile: Profile, share: int) -> Iterator[Path]:
             f"known: {', '.join(KNOWN)}"
         )
     here, root, kept = Path.cwd(), project_root(), dict(os.environ)
-    with tempfile.TemporaryDirectory() as folder, limits(share):
+    with tempfile.TemporaryDirectory() as folder, attackers_images():
         project = Path(folder).resolve()
         for name in ("notebooks", "spotter_core"):
             (project / name).symlink_to(root / name)
@@ -133,20 +133,17 @@ def miniature(profile: Profile, share: int) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def limits(share: int) -> Iterator[None]:
-    """Shrink the limits on images that are no setting of a profile; those of few images stay.
+def attackers_images() -> Iterator[None]:
+    """Hand the attacker of the Reminiscence as many images as there would be of CIFAR-10.
 
-    The attacker of the Reminiscence holds a share of the images, of which few are left here; he is
-    handed as many as there would be of CIFAR-10.
+    He holds a share of a class's, of which few are left here.
     """
-    most, images_of = battery.MOST, Reminiscence.images_of
+    images_of = Reminiscence.images_of
     real = CIFAR10.train * 9 // 10
-    battery.MOST = most // share
     Reminiscence.images_of = lambda self, available: min(available, images_of(self, real))  # type: ignore[method-assign]
     try:
         yield
     finally:
-        battery.MOST = most
         Reminiscence.images_of = images_of  # type: ignore[method-assign]
 
 
