@@ -10,13 +10,12 @@ import torch
 
 from spotter_core.attacks import NearestMean
 from spotter_core.graph import NOTEBOOKS, ORIGINALS
-from spotter_core.measurements import battery
 from spotter_core.planning import counted as counted_costs
 from spotter_core.planning import miniature
 from spotter_core.planning.algebra import battery_seconds
 from spotter_core.planning.costs import Costs, StepCost, Work
 from spotter_core.planning.counted import BATTERY, TRAINING, derived, line, width_ratio
-from spotter_core.planning.miniature import Counts, counted, execute_here, limits, shrunk
+from spotter_core.planning.miniature import Counts, counted, execute_here, shrunk
 from spotter_core.profiles import load_profile
 from spotter_core.relearning import Reminiscence
 
@@ -42,8 +41,8 @@ def test_a_network_of_the_papers_width_takes_what_the_literature_says():
 
 
 def test_what_does_not_grow_with_the_images_stays_as_it_is():
-    assert line((50, 40), (7.0, 7.0)) == pytest.approx(7.0)
-    assert line((50, 40), (3 / 50, 3 / 40)) == pytest.approx(3.0)
+    assert line((40, 32), (7.0, 7.0)) == pytest.approx(7.0)
+    assert line((40, 32), (3 / 40, 3 / 32)) == pytest.approx(3.0)
 
 
 def test_the_miniature_is_the_profile_with_fewer_images_and_a_narrow_network(tmp_path):
@@ -57,22 +56,14 @@ def test_the_miniature_is_the_profile_with_fewer_images_and_a_narrow_network(tmp
 
 def test_the_miniature_leaves_everything_as_it_was():
     here, variables = Path.cwd(), dict(os.environ)
-    most, images_of = battery.MOST, Reminiscence.images_of
+    images_of = Reminiscence.images_of
     with miniature.miniature(CIFAR10, 500) as project:
         assert Path.cwd() == project
         assert load_profile(miniature.NAME).model["width"] == miniature.WIDTH
         assert len(list(project.glob("images/train/000/*.png"))) == 10
-        assert most // 500 == battery.MOST
         assert Reminiscence().images_of(1000) == 135  # as many as there would be
     assert (Path.cwd(), dict(os.environ)) == (here, variables)
-    assert (battery.MOST, Reminiscence.images_of) == (most, images_of)
-
-
-def test_limits_are_restored_after_an_error():
-    most = battery.MOST
-    with pytest.raises(KeyError), limits(2):
-        raise KeyError
-    assert most == battery.MOST
+    assert Reminiscence.images_of is images_of
 
 
 def test_data_of_unknown_size_is_refused():
@@ -81,6 +72,14 @@ def test_data_of_unknown_size_is_refused():
         miniature.miniature(load_profile("digits"), 50),
     ):
         pass
+
+
+def test_gradients_of_images_are_counted_where_torchs_own_counter_stops():
+    network = counted_costs.network_of(CIFAR10).eval()
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    forward = counted(lambda: network(images))
+    both = counted(lambda: torch.autograd.grad(network(images).sum(), images))
+    assert 1.9 * forward < both < 3.0 * forward
 
 
 def test_a_notebook_is_executed_here_and_goes_on_behind_a_cell_that_fails(tmp_path, monkeypatch):
@@ -99,9 +98,12 @@ def test_a_notebook_is_executed_here_and_goes_on_behind_a_cell_that_fails(tmp_pa
     ]
     path = tmp_path / "notebooks" / "00_tour.ipynb"
     path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    failed = execute_here("00_tour", tmp_path / "run")
-    assert failed == ["00_tour, cell 2: AssertionError as noise would"]
+    assert execute_here("00_tour", tmp_path / "run") == 1
     assert (tmp_path / "left").read_text() == str(tmp_path / "run")
+    cells[2]["source"] = "raise RuntimeError('else it would not be counted')"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    with pytest.raises(RuntimeError, match="not be counted"):
+        execute_here("00_tour", tmp_path / "run")
 
 
 def test_a_battery_takes_time_at_any_size_and_leaves_the_threads_as_they_are():
@@ -113,9 +115,7 @@ def test_a_battery_takes_time_at_any_size_and_leaves_the_threads_as_they_are():
 def test_counted_operations_and_measured_seconds_make_the_costs_of_a_profile(monkeypatch):
     monkeypatch.setattr(counted_costs, "attack_seconds", lambda *_, draws: (2.0 * draws, 3.0))
     steps = [ORIGINALS, *NOTEBOOKS]
-    counts = Counts(
-        dict.fromkeys(NOTEBOOKS, 0.5), {**dict.fromkeys(steps, 4.0), TRAINING: 10.0}, ["a cell"]
-    )
+    counts = Counts(dict.fromkeys(NOTEBOOKS, 0.5), {**dict.fromkeys(steps, 4.0), TRAINING: 10.0}, 1)
     measured = Costs(
         "measured",
         {"hardware": "a machine"},
