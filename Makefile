@@ -84,7 +84,7 @@ merge: $(READY) ## join runs of several machines into runs/PROFILE; FROM="a/runs
 
 # Starts nothing; ARGS="--tflops 60 --workers 16" asks again, --help lists the rest.
 plan: $(READY) ## tell how many jobs a study has, what they cost and when they end; starts nothing
-	@python -m spotter_core.planning $(PROFILE) $(if $(ON),--on $(ON)) $(ARGS)
+	@python -m spotter_core.planning $(PROFILE) --on $(ON) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/

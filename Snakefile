@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.files import content_hash, settings_hash
-from spotter_core.graph import MOST_URGENT, NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.profiles import load_profile
 from spotter_core.sources import code_fingerprint, notebook_fingerprint
 
@@ -125,13 +125,14 @@ if STARTED:
         set_right(done(JOB), plan(JOB))
 
 
-def resources_of(gpus):
+def resources_of(step):
     """What a job takes; one that a scheduler ended is tried again with more, if a profile says so."""
     found = {
         "runtime": lambda wildcards, attempt: attempt * PROFILE.minutes + STARTING,
         "mem_mb": lambda wildcards, attempt: attempt * PROFILE.memory,
     }
     # not even a zero where there is none: Kubernetes would want to know whose GPU it is
+    gpus = GRAPH.gpus(step)
     return found | ({"gpu": gpus} if gpus else {})
 
 
@@ -181,9 +182,9 @@ rule originals:
         plan=lambda w: plan(Job(ORIGINALS, f"seed{w.seed}")),
         cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
     threads: PROFILE.threads
-    priority: MOST_URGENT
+    priority: GRAPH.urgency(ORIGINALS)
     resources:
-        **resources_of(PROFILE.gpus),
+        **resources_of(ORIGINALS),
     message:
         "original (seed{wildcards.seed})"
     shell:
@@ -197,57 +198,34 @@ EXECUTE = (
     " {params.parameters} && echo {params.plan} > {output}"
 )
 
-for NAME, ABOUT in NOTEBOOKS.items():
-    RULE = NAME.partition("_")[2]
+# A rule for the job over all cells; where they are divided, one more for the jobs of the parts.
+for NAME in NOTEBOOKS:
+    for FILE in ("all", "{job}") if GRAPH.is_divided(NAME) else ("all",):
 
-    rule:
-        name:
-            RULE
-        input:
-            rules.data.output,
-            [done(job) for job in GRAPH.needs(Job(NAME, "all"))],
-        output:
-            f"{RUN}/jobs/{NAME}/all.done",
-        log:
-            notebook=f"{RUN}/jobs/{NAME}/all.ipynb",
-            text=f"{RUN}/jobs/{NAME}/all.log",
-        params:
-            notebook=f"notebooks/{NAME}.ipynb",
-            code=CODE[NAME],
-            plan=plan(Job(NAME, "all")),
-            parameters=parameters(Job(NAME, "all")),
-        threads: PROFILE.threads
-        priority: ABOUT.urgent
-        resources:
-            **resources_of(PROFILE.gpus if ABOUT.gpu else 0),
-        message:
-            f"{NAME} (all)"
-        shell:
-            EXECUTE
-
-    if GRAPH.is_divided(NAME):
+        def job_of(wildcards, step=NAME, file=FILE):
+            return Job(step, wildcards.job if file == "{job}" else file)
 
         rule:
             name:
-                f"{RULE}_part"
+                NAME.partition("_")[2] + ("_part" if FILE == "{job}" else "")
             input:
                 rules.data.output,
-                lambda w, step=NAME: [done(job) for job in GRAPH.needs(Job(step, w.job))],
+                lambda w, job=job_of: [done(other) for other in GRAPH.needs(job(w))],
             output:
-                f"{RUN}/jobs/{NAME}/{{job}}.done",
+                f"{RUN}/jobs/{NAME}/{FILE}.done",
             log:
-                notebook=f"{RUN}/jobs/{NAME}/{{job}}.ipynb",
-                text=f"{RUN}/jobs/{NAME}/{{job}}.log",
+                notebook=f"{RUN}/jobs/{NAME}/{FILE}.ipynb",
+                text=f"{RUN}/jobs/{NAME}/{FILE}.log",
             params:
                 notebook=f"notebooks/{NAME}.ipynb",
                 code=CODE[NAME],
-                plan=lambda w, step=NAME: plan(Job(step, w.job)),
-                parameters=lambda w, step=NAME: parameters(Job(step, w.job)),
+                plan=lambda w, job=job_of: plan(job(w)),
+                parameters=lambda w, job=job_of: parameters(job(w)),
             threads: PROFILE.threads
-            priority: ABOUT.urgent
+            priority: GRAPH.urgency(NAME)
             resources:
-                **resources_of(PROFILE.gpus),
+                **resources_of(NAME),
             message:
-                f"{NAME} ({{wildcards.job}})"
+                f"{NAME} ({FILE.replace('job', 'wildcards.job')})"
             shell:
                 EXECUTE

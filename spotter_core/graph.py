@@ -181,14 +181,29 @@ class Graph:
         return [Job(step, f"part{i}") for i in range(len(self.shares[step]))]
 
     @cached_property
-    def jobs(self) -> list[Job]:
-        """All jobs, step by step."""
+    def waits(self) -> dict[Job, list[Job]]:
+        """All jobs with those that each waits for, behind these."""
         found = [*self.parts(ORIGINALS)]
         for name in NOTEBOOKS:
             found += self.parts(name)
             if self.is_divided(name):
                 found.append(Job(name, "all"))
-        return [*TopologicalSorter({job: self.needs(job) for job in found}).static_order()]
+        needs = {job: self.needs(job) for job in found}
+        return {job: needs[job] for job in TopologicalSorter(needs).static_order()}
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All jobs, each behind those that it waits for."""
+        return list(self.waits)
+
+    def gpus(self, step: str) -> int:
+        """Return how many GPUs a job of a step takes."""
+        computes = step == ORIGINALS or NOTEBOOKS[step].gpu
+        return self.profile.gpus if computes else 0
+
+    def urgency(self, step: str) -> int:
+        """Return how urgent the jobs of a step are; the greater goes first."""
+        return MOST_URGENT if step == ORIGINALS else NOTEBOOKS[step].urgent
 
     def cells(self, job: Job) -> list[Cell]:
         """Return the cells of a job."""

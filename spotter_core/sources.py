@@ -22,7 +22,13 @@ ROOT = Path(__file__).resolve().parent
 
 def module_path(module: str) -> Path:
     """Return the source file of a dotted module of this package."""
-    path = ROOT.joinpath(*module.split(".")[1:])
+    return path_below(ROOT, module)
+
+
+@cache
+def path_below(root: Path, module: str) -> Path:
+    """Return the same in a folder; the disk is asked once whether it is a package."""
+    path = root.joinpath(*module.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 

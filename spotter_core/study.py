@@ -82,13 +82,9 @@ class Study(Workshop):
                 of the measure ``diverged``.
         """
         path = self.rows_path(compute.__name__, cell)
-        fingerprint = settings_hash(
-            [
-                [(m, self.fingerprint(cell, m)) for m in methods],
-                code_fingerprint(compute.__module__),
-                self._measuring(),
-            ]
-        )
+        code = code_fingerprint(compute.__module__)
+        models = [(m, self.fingerprint(cell, m)) for m in methods]
+        fingerprint = settings_hash([models, code, self._measuring()])
         if path.is_file():
             try:
                 rows, about = load_file(path)
@@ -99,23 +95,23 @@ class Study(Workshop):
         left = self.surviving(cell, methods)
         rows = compute(self, cell, left)
         rows += [self.row(cell, m, "", "diverged", 1.0, "flag") for m in methods if m not in left]
-        about = {"fingerprint": fingerprint, **self._about(compute.__module__, methods)}
+        about = {"fingerprint": fingerprint, **self._about(code, methods)}
         save_rows(path, rows, about=about)
         return rows
 
-    def _about(self, module: str, methods: Sequence[str]) -> dict[str, Any]:
+    def _about(self, code: str, methods: Sequence[str]) -> dict[str, Any]:
         """Return what rows say of where they were made, and of what work they are a part.
 
         ``work`` is equal for all cells, and on all machines on which code and settings are.
         """
         p = self.profile
         settings = [p.model, asdict(self.recipe), [(m, p.methods.get(m)) for m in methods]]
-        code = code_fingerprint(module)
+        data = self._basis[0]  # the images' digest, which takes milliseconds
         return {
             "profile": p.name,
             "device": self.device.type,
             "classes": self.dataset.num_classes,
-            "work": settings_hash([self.dataset.digest(), settings, self._measuring(), code]),
+            "work": settings_hash([data, settings, self._measuring(), code]),
             **describe_run(),
         }
 

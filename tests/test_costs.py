@@ -203,7 +203,8 @@ def test_the_command_writes_the_file_and_executes_only_what_was_not_executed_aga
         copy_of(copy, 16)
 
     monkeypatch.setattr(measured_costs, "execute_again", again)
-    monkeypatch.setattr(measured_costs, "costs_path", lambda name: tmp_path / f"{name}.json")
+    place = "spotter_core.planning.costs.costs_path"
+    monkeypatch.setattr(place, lambda name: tmp_path / f"{name}.json")
     assert main(["digits", "--run", str(run), "--note", "busy"]) == 0
     assert asked == [("09_audit", 6)]
     assert load_costs(tmp_path / "digits.json").about["note"] == "busy"

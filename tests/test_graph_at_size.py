@@ -7,7 +7,6 @@ import pytest
 from benchmarks.graph import huge_cells, huge_profile
 
 from spotter_core.graph import LONGEST_TEXT, NOTEBOOKS, ORIGINALS, Graph, Job
-from spotter_core.planning.plan import ordered
 from spotter_core.profiles import load_profile
 
 ARGUMENT = 128 * 1024
@@ -54,7 +53,7 @@ def test_every_part_waits_for_those_that_make_its_cells_and_for_no_other():
 
 def test_the_jobs_of_ten_thousand_cells_can_be_put_in_order():
     graph = huge(1000)
-    found = ordered(graph)
+    found = graph.waits
     assert len(found) == len(graph.jobs) > 9_000
     assert sum(len(needs) for needs in found.values()) < 60_000  # what Snakemake must look at
 
@@ -100,4 +99,4 @@ def test_a_divided_ablation_draws_when_the_rows_that_it_shows_are_measured():
         assert set(graph.parts(other)) <= needs
     part = graph.needs(Job("07_ablation", "part0"))
     assert {need.step for need in part} == {"02_unlearn"}  # it measures its one cell itself
-    assert len(ordered(graph)) == len(graph.jobs)  # there is no ring
+    assert len(graph.waits) == len(graph.jobs)  # there is no ring

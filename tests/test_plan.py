@@ -20,7 +20,7 @@ from spotter_core.planning.costs import (
     load_costs,
     save_costs,
 )
-from spotter_core.planning.plan import Plan, Way, ordered
+from spotter_core.planning.plan import Plan, Way
 from spotter_core.planning.text import in_json, in_text
 from spotter_core.profiles import known_profiles, load_profile
 
@@ -49,7 +49,7 @@ def planned(costs=MEASURED, run=None, way=None, **changes):
 @pytest.mark.parametrize("name", known_profiles())
 def test_every_job_of_the_graph_is_planned_behind_what_it_needs(name):
     graph = Graph(load_profile(name))
-    found = ordered(graph)
+    found = graph.waits
     assert set(found) == set(graph.jobs)
     place = {job: i for i, job in enumerate(found)}
     for job, needs in found.items():

@@ -17,7 +17,7 @@ from spotter_core.merging.differences import LAST_DIGITS, largest
 from spotter_core.merging.joining import MACHINE, NUMBERS, Conflict, Joined
 
 FORMAT = "spotter-merge-1"
-COLUMNS = ["measurement", "cell", "method", "split", "measure", "at", "here", "there"]
+KEYS = ["measurement", "cell", "method", "split", "measure", "at"]
 SHOWN = 20
 """Lines of the table of conflicts that are printed; the file has all."""
 
@@ -51,11 +51,10 @@ def conflicts_table(conflicts: Sequence[Conflict]) -> pd.DataFrame:
             lines.append({**file_of, **own, "difference": d.relative, **ends})
         if not c.differences:
             lines.append({**file_of, "difference": 0.0, **ends})
-    columns = [*COLUMNS, "difference", "why", "here from", "there from", "settled"]
+    columns = [*KEYS, "here", "there", "difference", "why", "here from", "there from", "settled"]
     table = pd.DataFrame(lines, columns=columns)
-    keys = ["measurement", "cell", "method", "split", "measure", "at"]
     return table.sort_values(
-        ["difference", *keys], ascending=[False, *(True for _ in keys)], ignore_index=True
+        ["difference", *KEYS], ascending=[False, *(True for _ in KEYS)], ignore_index=True
     )
 
 

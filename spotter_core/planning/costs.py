@@ -10,13 +10,15 @@ are what was counted; a rate turns the latter into seconds.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from spotter_core.files import write_text_atomically
-from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.graph import FIRST, NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.profiles import profiles_folder
 
 FORMAT = "spotter-costs-1"
@@ -104,13 +106,30 @@ def save_costs(costs: Costs, path: Path) -> None:
     write_text_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
+def make_costs(profile: str, make: Callable[[], Costs]) -> int:
+    """Have the costs of a profile made and written, for a command; return its exit status.
+
+    Args:
+        profile: Its name.
+        make: Called for the costs; where it raises ``ValueError`` or a command fails, that is told.
+    """
+    path = costs_path(profile)
+    try:
+        save_costs(make(), path)
+    except (ValueError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"written: {path}")
+    return 0
+
+
 def load_costs(path: Path) -> Costs:
     """Return the costs that a file holds.
 
     Raises:
         ValueError: If it is no file of costs, cut short, or of another format.
     """
-    advice = "delete it, or have it made anew; see spotter_core/costs.py"
+    advice = "delete it, or have it made anew; see spotter_core/planning/costs.py"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format") != FORMAT:
@@ -165,7 +184,7 @@ def expected(graph: Graph, costs: Costs, rate: float | None = None) -> dict[Job,
         cells = 1 if job.step == ORIGINALS else len(graph.cells(job))
         found[job] = step.seconds(cells, *to_make(graph, job), rate=rate)
     if not graph.parts(ORIGINALS):  # then whoever trains oracles trains the originals as well
-        first = next(job for job in graph.jobs if job.step == "01_train_and_retrain")
+        first = next(job for job in graph.jobs if job.step == FIRST)
         found[first] += len(graph.profile.seeds) * costs.steps[ORIGINALS].made.at(rate)
     return found
 

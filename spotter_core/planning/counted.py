@@ -30,7 +30,7 @@ import torch
 from spotter_core.graph import FIRST, NOTEBOOKS, ORIGINALS
 from spotter_core.models import Classifier, build_model
 from spotter_core.planning.algebra import attack_seconds
-from spotter_core.planning.costs import Costs, StepCost, Work, costs_path, load_costs, save_costs
+from spotter_core.planning.costs import Costs, StepCost, Work, costs_path, load_costs, make_costs
 from spotter_core.planning.miniature import (
     CELL,
     EPOCHS,
@@ -220,16 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("profile", help="a file of profiles/")
     parser.add_argument("--seconds-of", default="digits", help="profile whose costs were measured")
     options = parser.parse_args(arguments)
-    try:
+
+    def make() -> Costs:
         profile = load_profile(options.profile)
         measured = load_costs(costs_path(options.seconds_of))
-        costs = derived(profile, scaled_counts(profile), measured, options.seconds_of)
-        save_costs(costs, costs_path(options.profile))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"written: {costs_path(options.profile)}")
-    return 0
+        return derived(profile, scaled_counts(profile), measured, options.seconds_of)
+
+    return make_costs(options.profile, make)
 
 
 if __name__ == "__main__":

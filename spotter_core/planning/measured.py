@@ -28,7 +28,7 @@ from safetensors import safe_open
 
 from spotter_core.files import project_root, write_text_atomically
 from spotter_core.graph import FIRST, NOTEBOOKS, ORIGINALS, Graph, Job
-from spotter_core.planning.costs import Costs, StepCost, Work, costs_path, save_costs, to_make
+from spotter_core.planning.costs import Costs, StepCost, Work, make_costs, to_make
 from spotter_core.profiles import load_profile
 from spotter_core.results import load_about
 from spotter_core.usage import KEY, Usage, read_usage, usage_since
@@ -114,6 +114,11 @@ class Reader:
         profile = graph.profile
         self.clock = "processor" if profile.threads == 1 and not profile.gpus else "seconds"
 
+    def copies(self) -> list[Path]:
+        """Return where the executed copies of all jobs lie; originals are trained without one."""
+        jobs = [job for job in self.graph.jobs if job.step != ORIGINALS]
+        return [self.run / "jobs" / job.step / f"{job.name}.ipynb" for job in jobs]
+
     def took(self, path: Path) -> float:
         """Return the seconds of a job by the clock that counts."""
         return float(getattr(usage_of(path), self.clock))
@@ -192,8 +197,7 @@ class Reader:
             "processor": "processor time of one thread, as by the clock on a machine of its own",
             "seconds": "by the clock",
         }
-        whole = [self.run / "jobs" / job.step / f"{job.name}.ipynb" for job in self.graph.jobs]
-        used = [usage_of(path) for path in whole if path.is_file()]
+        used = [usage_of(path) for path in self.copies() if path.is_file()]
         return {
             **facts,
             "threads": self.graph.profile.threads,
@@ -220,20 +224,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--note", default="", help="what a reader must know of the machine")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
+
+    def make() -> Costs:
         graph = Graph(load_profile(options.profile))
         run = options.run or project_root() / "runs" / options.profile
         reader = Reader(graph, run)
-        for job in graph.jobs:
-            if job.step != ORIGINALS:
-                usage_of(run / "jobs" / job.step / f"{job.name}.ipynb")
+        for path in reader.copies():
+            usage_of(path)  # all that is lacking is told before the first is executed again
         make_again(graph, run)
-        save_costs(reader.costs(options.note), costs_path(options.profile))
-    except (ValueError, subprocess.CalledProcessError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"written: {costs_path(options.profile)}")
-    return 0
+        return reader.costs(options.note)
+
+    return make_costs(options.profile, make)
 
 
 if __name__ == "__main__":

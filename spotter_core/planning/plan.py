@@ -6,12 +6,12 @@ is simulated. ``planning`` tells it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from spotter_core.graph import MOST_URGENT, NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.planning.costs import Costs, disk_space, expected
 from spotter_core.planning.scheduling import Schedule, Task, simulate
 
@@ -86,24 +86,18 @@ class Plan:
         known = expected(self.graph, self.costs, self.way.rate)
         return {job: took + self.way.startup for job, took in known.items()}
 
-    def takes_gpu(self, job: Job) -> bool:
-        """Return whether a job takes a GPU."""
-        computes = job.step == ORIGINALS or NOTEBOOKS[job.step].gpu
-        return bool(self.graph.profile.gpus) and computes
-
     @cached_property
     def tasks(self) -> list[Task]:
         """The jobs as the scheduler sees them, each behind those that it needs."""
-        order = ordered(self.graph)
         return [
             Task(
                 job,
                 self.seconds[job],
                 tuple(needs),
-                "gpu" if self.takes_gpu(job) else "cpu",
-                MOST_URGENT if job.step == ORIGINALS else NOTEBOOKS[job.step].urgent,
+                "gpu" if self.graph.gpus(job.step) else "cpu",
+                self.graph.urgency(job.step),
             )
-            for job, needs in order.items()
+            for job, needs in self.graph.waits.items()
         ]
 
     def on(self, workers: int) -> Schedule:
@@ -134,7 +128,9 @@ class Plan:
         by_step: dict[str, list[Job]] = {name: [] for name in (ORIGINALS, *NOTEBOOKS)}
         for job in self.graph.jobs:
             by_step[job.step].append(job)
-        for name, jobs in ((name, jobs) for name, jobs in by_step.items() if jobs):
+        for name, jobs in by_step.items():
+            if not jobs:
+                continue
             divided = [job for job in jobs if not job.draws]
             whole = [job for job in jobs if job.draws]
             known = self.costs.steps[name] if self.costs and self.seconds else None
@@ -143,7 +139,7 @@ class Plan:
                     name,
                     len(divided),
                     bool(whole),
-                    self.takes_gpu(jobs[0]),
+                    bool(self.graph.gpus(name)),
                     self._longest(divided),
                     self._longest(whole),
                     sum(self.seconds[job] for job in jobs) / 3600 if self.seconds else None,
@@ -204,8 +200,3 @@ class Plan:
         each = cost.made.at(rate) + shared / hard
         most = math.floor(room / each) if each else hard
         return math.ceil(hard / most) if most >= 1 and hard > 1 else None
-
-
-def ordered(graph: Graph) -> Mapping[Job, Sequence[Job]]:
-    """Return all jobs with those that they need, each behind these."""
-    return {job: graph.needs(job) for job in graph.jobs}
