@@ -111,6 +111,7 @@ class Graph:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self.all_cells = profile.cells  # which the profile makes anew for everybody who asks
         wanted = dict(profile.jobs or {})
         if unknown := sorted(set(wanted) - set(NOTEBOOKS)):
             raise ValueError(
@@ -138,18 +139,38 @@ class Graph:
 
     def own_cells(self, notebook: str) -> list[Cell]:
         """Return the cells that are divided among a notebook's parts, as the study chooses them."""
-        p, of = self.profile, NOTEBOOKS[notebook].of
-        if of in ("all", "first"):
-            return p.cells if of == "all" else p.cells[:1]
-        if of == "ablation":
-            return self._of_ablation(p.cells)
-        classes = {tuple(sorted(c)) for c in p.attacked}
-        return [c for c in p.cells if c.forget in classes] or p.cells
+        return self._own[NOTEBOOKS[notebook].of]
 
     def hard_cells(self, notebook: str) -> list[Cell]:
         """Return those of its own cells that take a notebook longest."""
-        own = self.own_cells(notebook)
-        return self._of_ablation(own) if NOTEBOOKS[notebook].of == "attacked" else own
+        return self._hard[NOTEBOOKS[notebook].of]
+
+    def count_hard(self, notebook: str, cells: Iterable[Cell]) -> int:
+        """Return how many of these cells are among those that take a notebook longest."""
+        hard = self._hard_sets[NOTEBOOKS[notebook].of]
+        return sum(cell in hard for cell in cells)
+
+    @cached_property
+    def _own(self) -> dict[str, list[Cell]]:
+        """By :attr:`Notebook.of`: the cells that are divided."""
+        every = self.all_cells
+        classes = {tuple(sorted(c)) for c in self.profile.attacked}
+        return {
+            "all": every,
+            "first": every[:1],
+            "ablation": self._of_ablation(every),
+            "attacked": [c for c in every if c.forget in classes] or every,
+        }
+
+    @cached_property
+    def _hard(self) -> dict[str, list[Cell]]:
+        """By :attr:`Notebook.of`: those of them that take longest."""
+        return {**self._own, "attacked": self._of_ablation(self._own["attacked"])}
+
+    @cached_property
+    def _hard_sets(self) -> dict[str, frozenset[Cell]]:
+        """The same to look one up: of 10,000 cells, a list would be gone through for each."""
+        return {of: frozenset(cells) for of, cells in self._hard.items()}
 
     def _of_ablation(self, cells: list[Cell]) -> list[Cell]:
         return [c for c in cells if c.seed in self.profile.ablation_seeds] or cells
@@ -158,14 +179,16 @@ class Graph:
         """Return the cells of a notebook's parts.
 
         Of hard cells every part has its share, and one at least: whoever is handed none of them
-        would take all that he has for hard.
+        would take all that he has for hard. Of the others he has neighbors, which few jobs make.
         """
         own, hard = self.own_cells(notebook), self.hard_cells(notebook)
         if len(hard) == len(own):
             return even_shares(own, min(count, len(own)))
         count = min(count, len(hard))
-        rest = [cell for cell in own if cell not in set(hard)]
-        return [hard[i::count] + rest[i::count] for i in range(count)]
+        among_hard = self._hard_sets[NOTEBOOKS[notebook].of]
+        rest = [cell for cell in own if cell not in among_hard]
+        both = zip(even_shares(hard, count), even_shares(rest, count), strict=True)
+        return [of_hard + of_rest for of_hard, of_rest in both]
 
     def is_divided(self, notebook: str) -> bool:
         """Return whether a notebook's cells are divided among several jobs."""
@@ -209,9 +232,9 @@ class Graph:
         """Return the cells of a job."""
         if job.step == ORIGINALS:
             seed = int(job.name.removeprefix("seed"))
-            return [cell for cell in self.profile.cells if cell.seed == seed]
+            return [cell for cell in self.all_cells if cell.seed == seed]
         if job.draws:
-            return self.profile.cells
+            return self.all_cells
         return self.shares[job.step][int(job.name.removeprefix("part"))]
 
     def parameters(self, job: Job, run: str, figures: str) -> dict[str, object]:

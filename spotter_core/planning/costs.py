@@ -160,7 +160,7 @@ def to_make(graph: Graph, job: Job) -> tuple[int, int]:
     made = graph.own_cells(job.step) if job.draws else graph.cells(job)
     if NOTEBOOKS[job.step].of != "attacked":  # all are alike; of very many, nobody need look
         return len(made), 0
-    hard = len(set(graph.hard_cells(job.step)) & set(made))
+    hard = graph.count_hard(job.step, made)
     return hard, len(made) - hard
 
 
@@ -193,7 +193,7 @@ def disk_space(graph: Graph, costs: Costs) -> float:
     """Return the MB that the study leaves below its run folder."""
     counts: Iterable[tuple[str, int]] = (
         ("original", len(graph.profile.seeds)),
-        ("cell", len(graph.profile.cells)),
+        ("cell", len(graph.all_cells)),
         ("job", len(graph.jobs)),
     )
     return sum(costs.disk.get(name, 0.0) * count for name, count in counts)
