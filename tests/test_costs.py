@@ -1,7 +1,9 @@
 """Costs of jobs: kept, read from a run made here, turned into seconds of every job."""
 
 import json
+import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import torch
@@ -121,9 +123,11 @@ def test_a_step_of_unknown_cost_is_named(graph):
         expected(graph, replace(COSTS, steps=steps))
 
 
-def test_disk_space_grows_with_cells_seeds_and_jobs(graph):
-    costs = replace(COSTS, disk={"cell": 10.0, "original": 1.0, "job": 0.5})
-    assert disk_space(graph, costs) == 6 * 10 + 3 * 1 + 0.5 * len(graph.jobs)
+def test_disk_space_grows_with_cells_seeds_and_jobs_and_the_ablations_models(graph):
+    costs = replace(COSTS, disk={"rows": 10.0, "model": 2.0, "original": 1.0, "job": 0.5})
+    models = 6 * 8 + 2 * 5  # eight methods of six cells, five settings of the ablation's two
+    assert disk_space(graph, costs) == 3 * 1 + models * 2 + 6 * 10 + 0.5 * len(graph.jobs)
+    assert disk_space(graph, replace(costs, disk={"job": 0.5})) is None
 
 
 # --- read from a run ------------------------------------------------------------------------------
@@ -132,7 +136,11 @@ def test_disk_space_grows_with_cells_seeds_and_jobs(graph):
 def copy_of(path, processor, seconds=None, memory=500.0):
     path.parent.mkdir(parents=True, exist_ok=True)
     took = {"seconds": seconds or 2 * processor, "processor": processor, "memory": memory}
-    path.write_text(json.dumps({"cells": [], "metadata": {"spotter": took}}))
+    now = datetime.now(UTC)
+    when = {"start_time": (now - timedelta(seconds=60)).isoformat()}
+    when["end_time"] = (now + timedelta(seconds=60)).isoformat()
+    content = {"cells": [], "metadata": {"spotter": took, "papermill": when}}
+    path.write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -157,6 +165,9 @@ def run(tmp_path, graph):
         path = tmp_path / "models" / f"seed{seed}" / "original.safetensors"
         path.parent.mkdir(parents=True)
         save_file({"x": torch.zeros(1)}, path, metadata={"record": json.dumps({"seconds": 14.0})})
+    method = tmp_path / "models" / "forget0-seed0" / "retrain.safetensors"
+    method.parent.mkdir()
+    save_file({"x": torch.zeros(100_000)}, method)
     row = Row("d", "a", "m", "0", 0, "s", "x", 1.0, "u", "h")
     about = {"hardware": "CPU, 2 cores", "torch": "2", "python": "3", "platform": "p"}
     save_rows(tmp_path / "rows" / "x" / "forget0-seed0.json", [row], about=about)
@@ -176,7 +187,9 @@ def test_the_costs_of_a_run_are_what_it_was_made_of(run, graph):
     assert costs.about["note"] == "a note"
     busy = (costs.about[f"all jobs {how}, s"] for how in ("by the clock", "in processor time"))
     assert next(busy) == 2 * next(busy)
-    assert set(costs.disk) == {"cell", "original", "job"}
+    weights = (run / "models" / "forget0-seed0" / "retrain.safetensors").stat().st_size
+    assert costs.disk["model"] == pytest.approx(weights / 1e6 / (6 * 8 + 2 * 5), abs=1e-4)
+    assert set(costs.disk) == {"original", "model", "rows", "job"}
 
 
 def test_costs_of_a_run_predict_the_jobs_they_were_read_from(run, graph):
@@ -192,22 +205,64 @@ def test_several_threads_are_counted_by_the_clock(run, graph):
     assert costs.about["seconds are"] == "by the clock"
 
 
-def test_the_command_writes_the_file_and_executes_only_what_was_not_executed_again(
-    run, graph, monkeypatch, tmp_path
-):
-    (run / AGAIN / "09_audit" / "all.ipynb").unlink()
+@pytest.fixture
+def again(run, graph, monkeypatch, tmp_path):
+    """What is asked to be executed again, of a run of which all was but the code of it is noted."""
     asked = []
 
-    def again(graph, run, name, cells, copy):
+    def execute(graph, run, name, cells, copy):
         asked.append((name, len(cells)))
         copy_of(copy, 16)
 
-    monkeypatch.setattr(measured_costs, "execute_again", again)
+    monkeypatch.setattr(measured_costs, "execute_again", execute)
+    monkeypatch.setattr(measured_costs, "prepare_again", lambda *_: asked.append((ORIGINALS, 1)))
     place = "spotter_core.planning.costs.costs_path"
     monkeypatch.setattr(place, lambda name: tmp_path / f"{name}.json")
+    for path in (run / AGAIN).glob("*/*"):
+        path.with_suffix(".code").write_text(measured_costs.made_by(graph, path.parent.name))
+    return asked
+
+
+def test_the_command_writes_the_file_and_executes_only_what_was_not_executed_again(
+    run, again, tmp_path
+):
+    (run / AGAIN / "09_audit" / "all.ipynb").unlink()
     assert main(["digits", "--run", str(run), "--note", "busy"]) == 0
-    assert asked == [("09_audit", 6)]
+    assert again == [("09_audit", 6)]
     assert load_costs(tmp_path / "digits.json").about["note"] == "busy"
+
+
+def test_what_other_code_executed_again_is_executed_once_more(run, again):
+    for step in ("09_audit", ORIGINALS):
+        (run / AGAIN / step / "one.code").write_text("of last week")
+    (run / AGAIN / "00_tour" / "all.code").unlink()  # it was cut off
+    assert main(["digits", "--run", str(run)]) == 0
+    assert again == [("00_tour", 6), ("09_audit", 1), (ORIGINALS, 1)]
+    again.clear()
+    assert main(["digits", "--run", str(run)]) == 0
+    assert again == []
+
+
+def test_rows_that_no_job_wrote_whose_copy_is_there_are_refused(run, again, capsys):
+    rows = run / "rows" / "x" / "forget0-seed0.json"
+    before = rows.stat().st_mtime - 3600
+    os.utime(rows, (before, before))  # the job was cut off, and found them as it was started again
+    assert main(["digits", "--run", str(run)]) == 2
+    told = capsys.readouterr().err
+    assert "1 files of" in told
+    assert "such as rows/x/forget0-seed0.json, were not written by the jobs" in told
+    assert "in an empty folder" in told
+    assert again == []
+
+
+def test_models_that_are_made_anew_as_they_should_be_found_are_refused(
+    run, again, monkeypatch, capsys
+):
+    model = run / "models" / "seed0" / "original.safetensors"
+    later = model.stat().st_mtime + 3600
+    monkeypatch.setattr(measured_costs, "make_again", lambda *_: os.utime(model, (later, later)))
+    assert main(["digits", "--run", str(run)]) == 2
+    assert "such as models/seed0/original.safetensors" in capsys.readouterr().err
 
 
 def test_a_study_that_has_not_run_is_told_in_a_sentence(tmp_path, capsys):

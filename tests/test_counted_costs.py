@@ -120,7 +120,7 @@ def test_counted_operations_and_measured_seconds_make_the_costs_of_a_profile(mon
         "measured",
         {"hardware": "a machine"},
         {name: StepCost(Work(10), Work(1), Work(99)) for name in steps},
-        {"job": 0.4},
+        {"job": 0.4, "rows": 0.9},
     )
     profile = replace(CIFAR10, by_training=("retrain", "spotter"))
     found = derived(profile, counts, measured, "digits")
@@ -133,4 +133,7 @@ def test_counted_operations_and_measured_seconds_make_the_costs_of_a_profile(mon
     assert found.steps[BATTERY].rest == rest
     assert found.steps[BATTERY].made == Work(rest.seconds + networks * 3, 4 + 4 * 10)
     assert found.disk["original"] == pytest.approx(44.7, abs=0.1)  # 11.2 million weights
+    assert found.disk["model"] == found.disk["original"]
+    assert found.disk["rows"] == 2.0  # of twenty models where there were nine
+    assert found.disk["job"] == 0.4
     assert "CPU" in found.about["seconds of the battery's algebra"]

@@ -12,7 +12,7 @@ are what was counted; a rate turns the latter into seconds.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +31,7 @@ class Work:
 
     Attributes:
         seconds: On the machine that was measured, whatever the rate of another.
-        tflop: Operations, in 10^12, of convolutions and matrix products.
+        tflop: Operations, in 10^12, of convolutions: no others are counted.
     """
 
     seconds: float = 0.0
@@ -84,7 +84,8 @@ class Costs:
         kind: Whether it was measured, or derived from other measurements.
         about: Hardware, versions, date, and in words how the numbers came to be.
         steps: By the name of a notebook, and of :data:`~spotter_core.graph.ORIGINALS`.
-        disk: MB of models and rows a ``cell``, of an ``original``, of a ``job``'s copy and log.
+        disk: MB of an ``original``, of any other ``model``, of a cell's ``rows``, of a ``job``'s
+            copy and log; empty where they were not measured.
         rate: TFLOP/s to be assumed where nobody says another, if operations were counted.
     """
 
@@ -189,11 +190,21 @@ def expected(graph: Graph, costs: Costs, rate: float | None = None) -> dict[Job,
     return found
 
 
-def disk_space(graph: Graph, costs: Costs) -> float:
-    """Return the MB that the study leaves below its run folder."""
-    counts: Iterable[tuple[str, int]] = (
-        ("original", len(graph.profile.seeds)),
-        ("cell", len(graph.all_cells)),
-        ("job", len(graph.jobs)),
-    )
-    return sum(costs.disk.get(name, 0.0) * count for name, count in counts)
+def models_of_cells(graph: Graph) -> int:
+    """Return how many models a study makes besides originals: all methods', and the ablation's."""
+    profile = graph.profile
+    varied = sum(map(len, profile.ablation.values())) * len(graph.own_cells("07_ablation"))
+    return len(graph.all_cells) * len(profile.methods) + varied
+
+
+def disk_space(graph: Graph, costs: Costs) -> float | None:
+    """Return the MB that the study leaves below its run folder; ``None`` where it is not known."""
+    counts = {
+        "original": len(graph.profile.seeds),
+        "model": models_of_cells(graph),
+        "rows": len(graph.all_cells),
+        "job": len(graph.jobs),
+    }
+    if not set(counts) <= set(costs.disk):
+        return None
+    return sum(costs.disk[name] * count for name, count in counts.items())

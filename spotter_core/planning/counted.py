@@ -188,11 +188,12 @@ def derived(profile: Profile, counts: Counts, measured: Costs, source: str) -> C
         )
     close, rest = battery_costs(profile, counts.made)
     steps[BATTERY] = replace(steps[BATTERY], made=close, rest=rest)
-    size = 4 * sum(p.numel() for p in network_of(profile).parameters()) / 1e6
+    size = round(4 * sum(p.numel() for p in network_of(profile).parameters()) / 1e6, 1)
     disk = {
-        "original": round(size, 1),
-        "cell": round(size * len(profile.methods) + measured.disk.get("rows", 3.0), 1),
-        "job": measured.disk.get("job", 0.5),
+        "original": size,
+        "model": size,
+        "rows": round(more * measured.disk["rows"], 2),
+        "job": measured.disk["job"],
     }
     return Costs("derived", about(counts, measured, source), steps, disk, RATE)
 
@@ -224,6 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def make() -> Costs:
         profile = load_profile(options.profile)
         measured = load_costs(costs_path(options.seconds_of))
+        if lacking := sorted({"rows", "job"} - set(measured.disk)):
+            raise ValueError(
+                f"the costs of {options.seconds_of} don't say what {', '.join(lacking)} take on "
+                f"disk: python -m spotter_core.planning.measured {options.seconds_of} first"
+            )
         return derived(profile, scaled_counts(profile), measured, options.seconds_of)
 
     return make_costs(options.profile, make)

@@ -5,7 +5,9 @@
 Without torch. Every notebook is executed twice more, on one cell and on all of them, when
 everything is made: the difference of these two is what a cell takes to be loaded and drawn, and
 what the first run took beyond them is what the cells took to be made. The result is written to
-``profiles/NAME.costs.json``. Run the study one job at a time: ``make study ARGS="--cores 1"``.
+``profiles/NAME.costs.json``. Run the study one job at a time: ``make study ARGS="--cores 1"``,
+in an empty folder and to its end: a job that was cut off and started again took less than its cells
+did, and such a run is refused.
 
 A job of one thread is counted by its processor time, which other work on the machine moves less
 than the clock; one of several threads, or on a GPU, by the clock.
@@ -17,25 +19,36 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from safetensors import safe_open
 
-from spotter_core.files import project_root, write_text_atomically
+from spotter_core.files import project_root, settings_hash, write_text_atomically
 from spotter_core.graph import FIRST, NOTEBOOKS, ORIGINALS, Graph, Job
-from spotter_core.planning.costs import Costs, StepCost, Work, make_costs, to_make
+from spotter_core.planning.costs import (
+    Costs,
+    StepCost,
+    Work,
+    make_costs,
+    models_of_cells,
+    to_make,
+)
 from spotter_core.profiles import load_profile
 from spotter_core.results import load_about
+from spotter_core.sources import code_fingerprint, notebook_fingerprint
 from spotter_core.usage import KEY, Usage, read_usage, usage_since
 
 log = logging.getLogger(__name__)
 AGAIN = "again"
 """Folder of the copies that were executed when everything was made."""
+CLOCKS = 2.0
+"""Seconds that the clocks of a disk and of the machine that writes to it may differ."""
 
 
 def usage_of(path: Path) -> Usage:
@@ -54,11 +67,28 @@ def usage_of(path: Path) -> Usage:
     return found
 
 
+def span_of(path: Path) -> tuple[float, float]:
+    """Return when a job began and ended that left this executed copy, in seconds of the epoch.
+
+    Raises:
+        ValueError: If the copy does not say so.
+    """
+    told = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("papermill", {})
+    try:
+        begin, end = (datetime.fromisoformat(told[key]) for key in ("start_time", "end_time"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"executed copy {path} does not say when it was made: {error!r}"
+        ) from error
+    return begin.timestamp(), end.timestamp()
+
+
 # --- once more, with everything made --------------------------------------------------------------
 
 
 def execute_again(graph: Graph, run: Path, name: str, cells: Sequence[str], copy: Path) -> None:
     """Execute a notebook on cells that are made; its pictures go beside the copy."""
+    log.info("%s once more, on %d cell(s)", name, len(cells))
     values = {
         "profile": graph.profile.name,
         "run": str(run.resolve()),
@@ -73,7 +103,7 @@ def execute_again(graph: Graph, run: Path, name: str, cells: Sequence[str], copy
 
 def prepare_again(graph: Graph, run: Path, kept: Path) -> None:
     """Start the job that trains an original, which is there, and keep what that took."""
-    words = ["spotter_core.prepare", graph.profile.name, str(graph.profile.cells[0])]
+    words = ["spotter_core.prepare", graph.profile.name, str(graph.all_cells[0])]
     words += ["--run", str(run.resolve()), "--methods", "original"]
     before, start = usage_since(0.0), time.time()
     subprocess.run([sys.executable, "-m", *words], check=True, cwd=project_root())
@@ -84,18 +114,36 @@ def prepare_again(graph: Graph, run: Path, kept: Path) -> None:
     write_text_atomically(kept, json.dumps({"metadata": {KEY: {**took, "memory": 0.0}}}))
 
 
+def made_by(graph: Graph, step: str) -> str:
+    """Return what identifies the code and the settings that a step is executed again with."""
+    if step == ORIGINALS:
+        code = code_fingerprint("spotter_core.prepare")
+    else:
+        code = notebook_fingerprint(project_root() / "notebooks" / f"{step}.ipynb")
+    return settings_hash([code, asdict(graph.profile)])
+
+
+def make_once(copy: Path, code: str, make: Callable[[], None]) -> None:
+    """Have a copy made, unless it was already, and by this code; what made it is kept beside it."""
+    kept = copy.with_suffix(".code")
+    if copy.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == code:
+        return
+    kept.unlink(missing_ok=True)
+    make()
+    write_text_atomically(kept, code)
+
+
 def make_again(graph: Graph, run: Path) -> None:
     """Execute what was not executed again yet; what was is kept, so that this can be cut off."""
-    folder, cells = run / AGAIN, [str(cell) for cell in graph.profile.cells]
+    folder, cells = run / AGAIN, [str(cell) for cell in graph.all_cells]
     for name in NOTEBOOKS:
         for some, job in ((cells[:1], "one"), (cells, "all")):
             copy = folder / name / f"{job}.ipynb"
-            if not copy.is_file() or read_usage(json.loads(copy.read_text("utf-8"))) is None:
-                log.info("%s once more, on %d cell(s)", name, len(some))
-                execute_again(graph, run, name, some, copy)
+            make_once(
+                copy, made_by(graph, name), partial(execute_again, graph, run, name, some, copy)
+            )
     originals = folder / ORIGINALS / "one.json"
-    if not originals.is_file():
-        prepare_again(graph, run, originals)
+    make_once(originals, made_by(graph, ORIGINALS), partial(prepare_again, graph, run, originals))
 
 
 # --- what that says -------------------------------------------------------------------------------
@@ -119,6 +167,29 @@ class Reader:
         jobs = [job for job in self.graph.jobs if job.step != ORIGINALS]
         return [self.run / "jobs" / job.step / f"{job.name}.ipynb" for job in jobs]
 
+    def refuse_strays(self) -> None:
+        """Raise ``ValueError`` if models or rows were not written by the jobs whose copies are kept.
+
+        Then a job was cut off, and the copy is of the one that found its work done; or something
+        was made once more, by other code.
+        """
+        spans = [span_of(path) for path in self.copies()]
+        patterns = ["models/forget*/*.safetensors", "rows/*/*.json"]
+        if not self.graph.parts(ORIGINALS):  # which leave no copy
+            patterns.append("models/seed*/*.safetensors")
+        strays = []
+        for path in (path for pattern in patterns for path in sorted(self.run.glob(pattern))):
+            written = path.stat().st_mtime
+            if not any(begin - CLOCKS <= written <= end + CLOCKS for begin, end in spans):
+                strays.append(str(path.relative_to(self.run)))
+        if strays:
+            raise ValueError(
+                f"{len(strays)} files of {self.run}, such as {strays[0]}, were not written by the "
+                "jobs whose executed copies are there: a job was cut off and started again, or "
+                "something was made again by other code. What they took is not known: run the "
+                "study to its end in an empty folder, and don't copy it"
+            )
+
     def took(self, path: Path) -> float:
         """Return the seconds of a job by the clock that counts."""
         return float(getattr(usage_of(path), self.clock))
@@ -141,7 +212,7 @@ class Reader:
         """Return the cost of a notebook."""
         again, jobs = self.run / AGAIN / name, self.graph.parts(name)
         copies = [self.run / "jobs" / job.step / f"{job.name}.ipynb" for job in jobs]
-        count = len(self.graph.profile.cells)
+        count = len(self.graph.all_cells)
         one, whole = (self.took(again / f"{job}.ipynb") for job in ("one", "all"))
         shown = max(0.0, (whole - one) / (count - 1)) if count > 1 else 0.0
         start = max(0.0, one - shown)
@@ -174,19 +245,18 @@ class Reader:
         return StepCost(start=Work(round(start, 2)), made=made, jobs=len(each))
 
     def disk(self) -> dict[str, float]:
-        """Return MB of a cell's models and rows, of an original, of a job's copy and log."""
+        """Return MB of an original, of another model, of a cell's rows, of a job's copy and log."""
 
         def size(pattern: str) -> float:
             return sum(p.stat().st_size for p in self.run.glob(pattern) if p.is_file()) / 1e6
 
-        profile = self.graph.profile
-        cells, jobs = len(profile.cells), len(self.graph.jobs)
         found = {
-            "cell": (size("models/forget*/*") + size("rows/*/*")) / cells,
-            "original": size("models/seed*/*") / len(profile.seeds),
-            "job": size("jobs/*/*") / jobs,
+            "original": size("models/seed*/*") / len(self.graph.profile.seeds),
+            "model": size("models/forget*/*") / models_of_cells(self.graph),
+            "rows": size("rows/*/*") / len(self.graph.all_cells),
+            "job": size("jobs/*/*") / len(self.graph.jobs),
         }
-        return {name: round(value, 3) for name, value in found.items()}
+        return {name: round(value, 4) for name, value in found.items()}
 
     def about(self, note: str) -> dict[str, Any]:
         """Return hardware and versions of the run, and in words how its costs were measured."""
@@ -231,7 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reader = Reader(graph, run)
         for path in reader.copies():
             usage_of(path)  # all that is lacking is told before the first is executed again
+        reader.refuse_strays()
         make_again(graph, run)
+        reader.refuse_strays()  # where code was changed, that has made anew what it should find
         return reader.costs(options.note)
 
     return make_costs(options.profile, make)

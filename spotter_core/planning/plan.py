@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
-from spotter_core.planning.costs import Costs, disk_space, expected
+from spotter_core.planning.costs import Costs, disk_space, expected, models_of_cells
 from spotter_core.planning.scheduling import Schedule, Task, simulate
 
 NEAR = 0.8
@@ -111,9 +111,7 @@ class Plan:
     @property
     def models(self) -> int:
         """How many models are made: originals, all methods of all cells, the ablation's."""
-        profile = self.graph.profile
-        varied = sum(map(len, profile.ablation.values())) * len(self.graph.own_cells("07_ablation"))
-        return len(profile.seeds) + len(profile.cells) * len(profile.methods) + varied
+        return len(self.graph.profile.seeds) + models_of_cells(self.graph)
 
     @cached_property
     def done(self) -> set[Job]:
@@ -156,8 +154,8 @@ class Plan:
 
     @property
     def disk(self) -> float | None:
-        """MB that the study leaves in its run folder."""
-        return disk_space(self.graph, self.costs) if self.costs and self.costs.disk else None
+        """MB that the study leaves in its run folder, if that is known."""
+        return disk_space(self.graph, self.costs) if self.costs else None
 
     @cached_property
     def warnings(self) -> list[str]:
