@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from spotter_core.attacks import NearestMean
 from spotter_core.graph import NOTEBOOKS, ORIGINALS
+from spotter_core.models import build_model
 from spotter_core.planning import counted as counted_costs
 from spotter_core.planning import miniature
 from spotter_core.planning.algebra import battery_seconds
-from spotter_core.planning.costs import Costs, StepCost, Work
+from spotter_core.planning.costs import Costs, StepCost, Work, save_costs
+from spotter_core.planning.countable import CONVOLUTIONAL
 from spotter_core.planning.counted import BATTERY, TRAINING, derived, line, width_ratio
 from spotter_core.planning.miniature import Counts, counted, execute_here, shrunk
 from spotter_core.profiles import load_profile
@@ -72,6 +76,34 @@ def test_data_of_unknown_size_is_refused():
         miniature.miniature(load_profile("digits"), 50),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet18", "small_cnn", "vit"])
+def test_networks_that_are_counted_do_hardly_anything_but_convolutions(name):
+    network = build_model(name=name, num_classes=10, input_shape=(3, 32, 32)).eval()
+    images = torch.zeros(2, 3, 32, 32)
+    convolutions = counted(lambda: network(images)) * 1e12
+    with FlopCounterMode(display=False) as every, sdpa_kernel(SDPBackend.MATH):
+        network(images)
+    share = convolutions / every.get_total_flops()
+    assert (share > 0.99) == (name in CONVOLUTIONAL), share
+
+
+def test_a_network_of_which_little_would_be_counted_is_refused(capsys):
+    assert counted_costs.main(["cifar10-vit"]) == 2
+    assert "only convolutions are counted, which are not all that 'vit' does" in (
+        capsys.readouterr().err
+    )
+
+
+def test_costs_that_do_not_say_what_rows_take_are_refused_before_anything_is_counted(
+    tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "digits.costs.json"
+    save_costs(Costs("measured", {}, {}, {"job": 0.4}), path)
+    monkeypatch.setattr(counted_costs, "costs_path", lambda name: path)
+    assert counted_costs.main(["cifar10"]) == 2
+    assert "don't say what rows take on disk: python -m" in capsys.readouterr().err
 
 
 def test_gradients_of_images_are_counted_where_torchs_own_counter_stops():
@@ -136,4 +168,5 @@ def test_counted_operations_and_measured_seconds_make_the_costs_of_a_profile(mon
     assert found.disk["model"] == found.disk["original"]
     assert found.disk["rows"] == 2.0  # of twenty models where there were nine
     assert found.disk["job"] == 0.4
+    assert "no convolution" in found.about["left out"]
     assert "CPU" in found.about["seconds of the battery's algebra"]

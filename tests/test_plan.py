@@ -145,12 +145,17 @@ def test_a_rate_that_nobody_measured_is_called_assumed_wherever_it_is_used():
     assert faster.on(1).makespan < plan.on(1).makespan
 
 
-def test_where_no_costs_are_known_the_jobs_are_counted_all_the_same():
+def test_where_no_costs_are_known_the_jobs_are_counted_all_the_same(tmp_path):
     text = in_text(planned(None), (1, 2))
     assert "What the jobs take is not known" in text
     assert "python -m spotter_core.planning.measured digits" in text
     assert "61 models, 15 jobs" in text
     assert "ends after" not in text
+    assert "planning.counted" not in text  # nobody could count the digits
+    graph = Graph(load_profile("cifar100"))
+    assert "planning.counted" not in in_text(Plan(graph, None, tmp_path), (1,))
+    graph = Graph(load_profile("cifar10"))
+    assert "planning.counted cifar10` counts" in in_text(Plan(graph, None, tmp_path), (1,))
     content = json.loads(in_json(planned(None), (1, 2)))
     assert (content["workers"], content["times"], content["jobs"]) == ([], None, 15)
 

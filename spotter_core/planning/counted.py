@@ -9,10 +9,13 @@ miniatures; what it counted is then scaled:
   stays as it is;
 - to the profile's width, by the ratio of one pass forward of both networks.
 
-A step is counted alone, on a copy of what notebook 02 leaves: rows that two notebooks share are
-counted for both, so these costs are rather too high. Seconds that no GPU shortens (starting,
-loading, drawing) are those that were measured on another profile. The rate that turns operations
-into seconds is an assumption, and the plan says so.
+What this is too high in: a step is counted alone, on a copy of what notebook 02 leaves, and rows
+that two notebooks share are counted for both; and the miniatures' measurements read more images
+than their share. What it is too low in: work that is no convolution (norms, matrix products,
+distances, averages) is left out wherever cells are made, but for the battery's algebra, which is
+timed. That of a profile that was run can't be carried over: there it is one number with the
+training. Seconds to start, load and draw are those that were measured on such a profile. The rate
+that turns operations into seconds is an assumption, and the plan says so.
 """
 
 import argparse
@@ -31,10 +34,10 @@ from spotter_core.graph import FIRST, NOTEBOOKS, ORIGINALS
 from spotter_core.models import Classifier, build_model
 from spotter_core.planning.algebra import attack_seconds
 from spotter_core.planning.costs import Costs, StepCost, Work, costs_path, load_costs, make_costs
+from spotter_core.planning.countable import KNOWN, refuse_uncountable
 from spotter_core.planning.miniature import (
     CELL,
     EPOCHS,
-    KNOWN,
     NAME,
     WIDTH,
     Counts,
@@ -207,7 +210,11 @@ def about(counts: Counts, measured: Costs, source: str) -> dict[str, Any]:
         ),
         "seconds to start, load and draw": f"measured on {source}, {measured.about['hardware']}",
         "seconds of the battery's algebra": "measured on one thread of a CPU, at the study's size",
-        "left out": "what a GPU waits for: small batches reach no such rate",
+        "too high in": "rows that two notebooks share, counted for both",
+        "left out": (
+            "work that is no convolution, where cells are made, but for the battery's algebra; "
+            "what a GPU waits for, as small batches reach no such rate"
+        ),
         "date": datetime.now(UTC).date().isoformat(),
         "checks of notebooks that fail on made images": counts.untrue,
     }
@@ -224,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def make() -> Costs:
         profile = load_profile(options.profile)
+        refuse_uncountable(profile)
         measured = load_costs(costs_path(options.seconds_of))
         if lacking := sorted({"rows", "job"} - set(measured.disk)):
             raise ValueError(

@@ -168,7 +168,7 @@ class Reader:
         return [self.run / "jobs" / job.step / f"{job.name}.ipynb" for job in jobs]
 
     def refuse_strays(self) -> None:
-        """Raise ``ValueError`` if models or rows were not written by the jobs whose copies are kept.
+        """Raise ``ValueError`` if a model or rows were not written by jobs whose copies are kept.
 
         Then a job was cut off, and the copy is of the one that found its work done; or something
         was made once more, by other code.

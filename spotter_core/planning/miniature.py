@@ -26,6 +26,7 @@ from torch.utils.flop_counter import flop_registry
 from spotter_core.files import project_root
 from spotter_core.frontends import STATIC
 from spotter_core.measurements import training_attacks
+from spotter_core.planning.countable import CIFAR10, KNOWN, Full, refuse_uncountable
 from spotter_core.profiles import Cell, Profile, load_profile
 from spotter_core.relearning import Reminiscence
 from spotter_core.study import Study
@@ -35,24 +36,10 @@ NAME = "miniature"
 WIDTH = 4
 CELL = "forget0-seed0"
 ENOUGH = 3
-"""Times as many retained images are measured as the share would leave: an attacker asks for fifty of
-a class. What is counted of measurements is rather too high for it."""
+"""Times as many retained images are measured as the share would leave: an attacker asks for fifty
+of a class. What is counted of measurements is rather too high for it."""
 EPOCHS = 2
 """Of the yardsticks' training, whose operations are a multiple of one epoch's."""
-
-
-@dataclass(frozen=True)
-class Full:
-    """What a data set holds, as far as costs depend on it: images of a class, side, classes."""
-
-    train: int
-    test: int
-    side: int
-    classes: int
-
-
-CIFAR10 = Full(5000, 1000, 32, 10)
-KNOWN = {"cifar10": CIFAR10, "folder:cifar10-jpeg": CIFAR10}
 
 
 def shrunk(profile: Profile, folder: Path, share: int) -> dict[str, Any]:
@@ -108,13 +95,9 @@ def miniature(profile: Profile, share: int) -> Iterator[Path]:
         share: The images are divided by.
 
     Raises:
-        ValueError: If nobody knows how many images the profile's data set has.
+        ValueError: If the profile's data or network is one that nobody can count.
     """
-    if profile.dataset not in KNOWN:
-        raise ValueError(
-            f"profile {profile.name!r}: nobody knows how many images {profile.dataset!r} has; "
-            f"known: {', '.join(KNOWN)}"
-        )
+    refuse_uncountable(profile)
     here, root, kept = Path.cwd(), project_root(), dict(os.environ)
     with tempfile.TemporaryDirectory() as folder, attackers_images():
         project = Path(folder).resolve()

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from spotter_core.planning.costs import costs_path
+from spotter_core.planning.countable import is_countable
 from spotter_core.planning.plan import Plan
 from spotter_core.planning.scheduling import bottleneck
 
@@ -65,11 +66,16 @@ def provenance(plan: Plan) -> str:
     costs = plan.costs
     if costs is None:
         name = plan.graph.profile.name
-        return (
-            f"What the jobs take is not known: there is no {costs_path(name).name} in profiles/.\n"
-            f"After a run `python -m spotter_core.planning.measured {name}` writes it;\n"
-            f"without one `python -m spotter_core.planning.counted {name}` counts the operations."
-        )
+        lines = [
+            f"What the jobs take is not known: there is no {costs_path(name).name} in profiles/.",
+            f"After a run `python -m spotter_core.planning.measured {name}` writes it.",
+        ]
+        if is_countable(plan.graph.profile):
+            lines.append(
+                f"Without one `python -m spotter_core.planning.counted {name}` counts the "
+                "operations."
+            )
+        return "\n".join(lines)
     about = ", ".join(f"{key} {value}" for key, value in costs.about.items() if value != "")
     lines = [f"times: {costs.kind}; {about}"]
     if costs.rate is not None:
