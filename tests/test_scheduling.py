@@ -137,3 +137,53 @@ def test_the_bottleneck_is_told_in_words():
     assert by_step == {"step": 4}
     told = bottleneck(simulate([*late, Task(Job("last", "all"), 9, (job(0),))], {"cpu": 4}))
     assert told == "the end: for 30% of the time some cpus wait for last, step"
+
+
+def test_workers_that_wait_before_the_end_are_told_of_with_what_they_wait_for():
+    first = Task(Job("early", "all"), 30)
+    late = [task(i, 10) for i in range(1, 31)]
+    late = [Task(t.job, t.seconds, (first.job,)) for t in late[:28]]
+    found = simulate([first, *late], {"cpu": 4})
+    assert found.idle == [(0, 30)]
+    assert found.tail == (0, {})
+    assert bottleneck(found) == (
+        "jobs that others wait for: for 30% of the time some cpus can do nothing but wait for early"
+    )
+
+
+def test_a_queue_holds_workers_and_is_told_of():
+    many = [task(i, 10) for i in range(40)]
+    found = simulate(many, {"cpu": 2}, queue=30)
+    assert found.makespan == found.bound == 20 * 40
+    assert found.utilisation == 1.0
+    assert found.idle == []
+    told = bottleneck(found)
+    assert told == (
+        "the work itself: cpus are busy 100% of the time, 75% of that with waiting in the queue"
+    )
+    chain = simulate([task(0, 10), task(1, 30, 0)], {"cpu": 2}, queue=30)
+    assert bottleneck(chain) == (
+        "a chain of jobs that wait for each other: step (part1) 30%, step (part0) 10%, the queue "
+        "60% of it; more workers don't help"
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_spans_in_which_workers_wait_are_those_that_a_ticking_clock_sees(seed):
+    draw = random.Random(seed)
+    workers, queue = {"cpu": draw.randrange(1, 4), "gpu": draw.randrange(1, 3)}, draw.randrange(3)
+    tasks = random_tasks(draw, draw.randrange(1, 12), kinds=("cpu", "gpu"))
+    found = simulate(tasks, workers, queue=queue)
+    scarce, idle, by_step = found.scarce, 0, 0
+    for now in range(int(found.makespan)):
+        held = [t for t in tasks if found.begin[t.job] - queue <= now < found.end[t.job]]
+        some_wait = sum(t.kind == scarce for t in held) < workers[scarce]
+        assert some_wait == any(begin <= now < end for begin, end in found.idle)
+        if some_wait:
+            idle += 1
+            by_step += sum(found.begin[t.job] <= now for t in held)
+    assert idle == sum(end - begin for begin, end in found.idle)
+    assert sum(found.runs_in(found.idle).values()) == by_step
+    assert found.work[scarce] <= workers[scarce] * found.makespan
+    assert not bottleneck(found).endswith("for ")
+    assert "for 0%" not in bottleneck(found)

@@ -3,9 +3,13 @@
 Without torch: tasks in, a schedule out; where their seconds come from is another file's
 matter. List scheduling, as Snakemake does it: whenever a worker is free, of the jobs that wait for
 nothing the most urgent one starts on it; of equally urgent ones the one listed first.
+Each job is one task: that a cluster may be handed several as one (`groups:` in its folder of
+profiles/), which then start and wait in its queue once, is left out.
 """
 
+import bisect
 import heapq
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,8 +67,11 @@ class Schedule:
 
     @cached_property
     def work(self) -> dict[str, float]:
-        """Seconds of work by kind of worker."""
-        return {kind: sum(t.seconds for t in self.tasks if t.kind == kind) for kind in self.workers}
+        """Seconds for which workers are held, by their kind; a job in the queue holds one, too."""
+        return {
+            kind: sum(t.seconds + self.queue for t in self.tasks if t.kind == kind)
+            for kind in self.workers
+        }
 
     @cached_property
     def scarce(self) -> str:
@@ -73,15 +80,36 @@ class Schedule:
 
     @property
     def utilisation(self) -> float:
-        """Share of their time in which the workers of the scarce kind are busy."""
+        """Share of their time for which the workers of the scarce kind are held."""
         whole = self.workers[self.scarce] * self.makespan
         return self.work[self.scarce] / whole if whole else 0.0
 
     @property
     def bound(self) -> float:
-        """Seconds below which nobody comes: the critical path, or the work shared out evenly."""
+        """Seconds below which nobody comes: the critical path, or the work shared out evenly.
+
+        A job in the queue counts as work: it holds its worker.
+        """
         shared = max(self.work[kind] / self.workers[kind] for kind in self.workers)
         return max(shared, critical_path(self.tasks, self.queue)[0])
+
+    @cached_property
+    def idle(self) -> list[tuple[float, float]]:
+        """Spans of time in which a worker of the scarce kind has nothing to do, in order."""
+        held = [t for t in self.tasks if t.kind == self.scarce and t.seconds + self.queue]
+        changes = sorted(
+            [(self.begin[t.job] - self.queue, 1) for t in held]
+            + [(self.end[t.job], -1) for t in held]
+        )
+        found: list[tuple[float, float]] = []
+        since, busy = 0.0, 0
+        for when, change in [*changes, (self.makespan, 0)]:
+            if busy < self.workers[self.scarce] and when > since:
+                if found and found[-1][1] == since:
+                    since = found.pop()[0]
+                found.append((since, when))
+            since, busy = when, busy + change
+        return found
 
     @cached_property
     def tail(self) -> tuple[float, dict[str, float]]:
@@ -89,23 +117,29 @@ class Schedule:
 
         With the seconds of work there by step, the most first.
         """
-        own = [t for t in self.tasks if t.kind == self.scarce]
-        changes = sorted(
-            [(self.begin[t.job], 1) for t in own if t.seconds]
-            + [(self.end[t.job], -1) for t in own if t.seconds]
-        )
-        since, busy = 0.0, 0
-        for when, change in changes:
-            if busy >= self.workers[self.scarce]:
-                since = when
-            busy += change
+        last = [span for span in self.idle[-1:] if span[1] == self.makespan]
+        return self.makespan - (last[0][0] if last else self.makespan), self.runs_in(last)
+
+    def runs_in(self, spans: Sequence[tuple[float, float]]) -> dict[str, float]:
+        """Return the seconds of work in spans of time, by step, the most first.
+
+        Args:
+            spans: In order; none reaches into the next.
+        """
+        begins = [begin for begin, _ in spans]
+        before = [0.0, *itertools.accumulate(end - begin for begin, end in spans)]
+
+        def until(when: float) -> float:
+            """Seconds of all spans before a time."""
+            i = bisect.bisect_right(begins, when)
+            return before[i] - max(0.0, spans[i - 1][1] - when) if i else 0.0
+
         by_step: dict[str, float] = {}
         for t in self.tasks:
-            part = self.end[t.job] - max(since, self.begin[t.job])
+            part = until(self.end[t.job]) - until(self.begin[t.job])
             if part > 0.0:
                 by_step[t.job.step] = by_step.get(t.job.step, 0.0) + part
-        ordered = sorted(by_step.items(), key=lambda item: -item[1])
-        return self.makespan - since, dict(ordered)
+        return dict(sorted(by_step.items(), key=lambda item: -item[1]))
 
 
 def critical_path(tasks: Sequence[Task], queue: float = 0.0) -> tuple[float, list[Job]]:
@@ -200,16 +234,28 @@ def check(tasks: Sequence[Task], workers: Mapping[str, int]) -> None:
 
 def bottleneck(schedule: Schedule) -> str:
     """Return in words what keeps a study from ending sooner."""
+    scarce, queue = schedule.scarce, schedule.queue
     if schedule.utilisation >= FULL:
-        return (
-            f"the work itself: {schedule.scarce}s are busy {schedule.utilisation:.0%} of the time"
-        )
-    longest, path = critical_path(schedule.tasks, schedule.queue)
+        words = f"the work itself: {scarce}s are busy {schedule.utilisation:.0%} of the time"
+        if not queue:
+            return words
+        waits = queue * sum(t.kind == scarce for t in schedule.tasks) / schedule.work[scarce]
+        return f"{words}, {waits:.0%} of that with waiting in the queue"
+    longest, path = critical_path(schedule.tasks, queue)
     if schedule.makespan <= longest / FULL:
         took = {t.job: t.seconds for t in schedule.tasks}
         heavy = sorted(path, key=lambda job: -took[job])[:2]
-        names = ", ".join(f"{job.step} ({job.name}) {took[job] / longest:.0%}" for job in heavy)
-        return f"a chain of jobs that wait for each other: {names} of it; more workers don't help"
+        shares = [f"{job.step} ({job.name}) {took[job] / longest:.0%}" for job in heavy]
+        shares += [f"the queue {queue * len(path) / longest:.0%}"] if queue else []
+        words = "a chain of jobs that wait for each other"
+        return f"{words}: {', '.join(shares)} of it; more workers don't help"
     seconds, by_step = schedule.tail
-    names, idle = ", ".join(list(by_step)[:2]), seconds / schedule.makespan
-    return f"the end: for {idle:.0%} of the time some {schedule.scarce}s wait for {names}"
+    all_idle = sum(end - begin for begin, end in schedule.idle)
+    if seconds >= all_idle / 2:
+        names, idle = ", ".join(list(by_step)[:2]), seconds / schedule.makespan
+        return f"the end: for {idle:.0%} of the time some {scarce}s wait for {names}"
+    names = ", ".join(list(schedule.runs_in(schedule.idle))[:2])
+    return (
+        f"jobs that others wait for: for {all_idle / schedule.makespan:.0%} of the time some "
+        f"{scarce}s can do nothing but wait for {names}"
+    )
