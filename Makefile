@@ -79,12 +79,12 @@ study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; 
 	    --config profile=$(PROFILE) runs=$(RUNS) $(ARGS)
 
 # Nothing that contradicts what is there is taken: conflicts are listed, and the exit status is 1.
-merge: $(READY) ## join runs of several machines into runs/PROFILE; FROM="a/runs/digits b/runs/digits"
-	@python -c "$$LOCKED" python -m spotter_core.merging $(FROM) --into runs/$(PROFILE) $(ARGS)
+merge: $(READY) ## join runs of several machines into RUNS/PROFILE; FROM="a/runs/digits b/runs/digits"
+	@python -c "$$LOCKED" python -m spotter_core.merging $(FROM) --into $(RUNS)/$(PROFILE) $(ARGS)
 
 # Starts nothing; ARGS="--tflops 60 --workers 16" asks again, --help lists the rest.
 plan: $(READY) ## tell how many jobs a study has, what they cost and when they end; starts nothing
-	@python -m spotter_core.planning $(PROFILE) --on $(ON) $(ARGS)
+	@python -m spotter_core.planning $(PROFILE) --on $(ON) --run $(RUNS)/$(PROFILE) $(ARGS)
 
 # Only from what was executed: it tells which notebooks lack outputs (ARGS=--partial goes on).
 site: $(READY) ## render the executed notebooks, README and figures as a website in site/

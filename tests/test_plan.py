@@ -46,15 +46,37 @@ def planned(costs=MEASURED, run=None, way=None, **changes):
 # --- what is planned ------------------------------------------------------------------------------
 
 
+def jobs_asked_for(profile):
+    """The jobs as the profile asks for them, counted without the graph."""
+    found = {Job(name, "all") for name in NOTEBOOKS}
+    attacked = [c for c in profile.forget if not profile.attacked or c in profile.attacked]
+    for name, parts in (profile.jobs or {}).items():
+        sets = attacked if NOTEBOOKS[name].of == "attacked" else profile.forget
+        hard = NOTEBOOKS[name].of in ("attacked", "ablation") and profile.ablation_seeds
+        cells = len(sets) * len(hard or profile.seeds)
+        count = 1 if NOTEBOOKS[name].of == "first" else min(parts, cells)
+        if count > 1:
+            found |= {Job(name, f"part{i}") for i in range(count)}
+            if name == "01_train_and_retrain":
+                found |= {Job(ORIGINALS, f"seed{seed}") for seed in profile.seeds}
+    return found
+
+
 @pytest.mark.parametrize("name", known_profiles())
-def test_every_job_of_the_graph_is_planned_behind_what_it_needs(name):
-    graph = Graph(load_profile(name))
+def test_every_job_of_the_graph_is_planned_behind_those_that_make_what_it_needs(name):
+    profile = load_profile(name)
+    graph = Graph(profile)
     found = graph.waits
-    assert set(found) == set(graph.jobs)
-    place = {job: i for i, job in enumerate(found)}
+    assert set(found) == jobs_asked_for(profile)
+    before = {}
     for job, needs in found.items():
-        assert list(needs) == graph.needs(job)
-        assert all(place[need] < place[job] for need in needs)
+        assert set(needs) <= set(before)
+        before[job] = set(needs).union(*(before[need] for need in needs))
+        for other in NOTEBOOKS[job.step].needs if job.step != ORIGINALS else ():
+            made = {
+                cell for need in before[job] if need.step == other for cell in graph.cells(need)
+            }
+            assert set(graph.cells(job)) & set(graph.own_cells(other)) <= made, (job, other)
 
 
 def test_models_are_those_of_all_cells_of_all_seeds_and_of_the_ablation():
@@ -68,6 +90,37 @@ def test_what_computes_takes_a_gpu_and_what_draws_from_rows_takes_none():
     assert set(kinds.values()) == {"gpu"}
     assert ORIGINALS in kinds
     assert {task.kind for task in planned().tasks} == {"cpu"}
+
+
+def test_jobs_of_several_gpus_share_them_out_and_their_hours_count_all_of_them():
+    one, four = planned(gpus=1, threads=2), planned(gpus=4, threads=2)
+    assert four.on(8).makespan == one.on(2).makespan
+    for few in (2, 6):
+        with pytest.raises(ValueError, match=f"takes 4 GPUs: --workers must be.*got {few}"):
+            four.on(few)
+    by_name = [{step.name: step for step in plan.steps} for plan in (one, four)]
+    for name in NOTEBOOKS:
+        single, several = (steps[name] for steps in by_name)
+        assert several.gpu_hours == 4 * single.gpu_hours
+        assert several.core_hours == single.core_hours
+    hours = sum(four.seconds.values()) / 3600
+    drawn = four.seconds[Job("08_summary", "all")] / 3600  # takes none
+    told = f"together {4 * (hours - drawn):.1f} GPU hours, {2 * hours:.1f} core hours"
+    assert told in in_text(four, (4,))
+    assert [step.gpu_hours for step in four.steps if not step.gpu] == [0]
+
+
+def test_cells_and_minutes_a_cell_are_those_that_a_step_makes():
+    steps = {step.name: step for step in planned(jobs={"01_train_and_retrain": 2}).steps}
+    assert {name: step.cells for name, step in steps.items() if step.cells != 6} == {
+        ORIGINALS: 3,
+        "00_tour": 1,
+        "04b_relearning_battery": 3,
+        "07_ablation": 2,
+        "09_audit": 1,
+        "10_demo": 1,
+    }
+    assert steps["02_unlearn"].cell_minutes == pytest.approx(6 / 60)
 
 
 def test_one_worker_takes_as_long_as_all_jobs_together():
@@ -112,6 +165,15 @@ def test_a_job_that_can_not_be_divided_further_gets_more_time():
     assert told.endswith("take 9 min, near the limit of 10: set minutes: 20")
 
 
+def test_the_first_notebook_is_never_told_to_be_divided_into_one_part():
+    originals = StepCost(Work(0), Work(0), Work(130))
+    costs = replace(MEASURED, steps={**MEASURED.steps, ORIGINALS: originals})
+    (told,) = planned(costs, minutes=7).warnings
+    assert told.endswith("set jobs: {01_train_and_retrain: 2}, or minutes: 10")
+    divided = planned(costs, minutes=7, jobs={"01_train_and_retrain": 2})
+    assert divided.warnings == []
+
+
 def test_memory_over_what_is_declared_is_named():
     steps = {**MEASURED.steps, "09_audit": replace(MEASURED.steps["09_audit"], memory=3100.0)}
     (told,) = planned(replace(MEASURED, steps=steps)).warnings
@@ -124,7 +186,9 @@ def test_memory_over_what_is_declared_is_named():
 def test_a_study_of_known_costs_is_told_with_their_source():
     text = in_text(planned(), (1, 2))
     assert "digits: 6 cells (2 forget sets x 3 seeds), 8 methods" in text
-    assert "61 models, 15 jobs, of which 0 are done" in text
+    assert "61 models, 15 jobs, of which 0 are done by the .done files in nowhere; " in text
+    assert "A study that begins with nothing:" in text
+    assert "not grouped" not in text
     assert "a job may take 1 thread(s), 10 min, 2,000 MB" in text
     assert "times: measured; hardware a machine" in text
     assert "core h" in text
@@ -198,6 +262,34 @@ def test_what_is_wrong_is_told_in_a_sentence(capsys):
         found = capsys.readouterr()
         assert told in found.err
         assert found.out == ""
+
+
+@pytest.mark.parametrize("option", ["--queue", "--startup"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon"])
+def test_seconds_that_are_none_are_refused(option, value, capsys):
+    with pytest.raises(SystemExit):
+        planning.main(["digits", f"{option}={value}"])
+    told = f"{option}: must be a number of seconds, 0 or more, got '{value}'"
+    assert told in capsys.readouterr().err
+
+
+def test_a_cluster_that_groups_jobs_is_said_to_be_planned_without_groups(capsys):
+    for place, grouped in [("local", False), ("slurm", True), ("kubernetes", True)]:
+        assert planning.main(["digits", "--on", place]) == 0
+        told = f"each job alone, not grouped: profiles/{place}/ hands several to the cluster as one"
+        assert (told in capsys.readouterr().out) == grouped
+        assert planning.main(["digits", "--on", place, "--json"]) == 0
+        left_out = json.loads(capsys.readouterr().out)["groups_left_out"]
+        assert left_out == (place if grouped else None)
+
+
+def test_jobs_that_are_done_are_looked_for_where_the_run_lies(tmp_path, capsys):
+    path = tmp_path / "elsewhere" / "digits" / "jobs" / "09_audit" / "all.done"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    run = path.parents[2]
+    assert planning.main(["digits", "--run", str(run)]) == 0
+    assert f"of which 1 are done by the .done files in {run};" in capsys.readouterr().out
 
 
 def test_a_measured_rate_takes_the_place_of_the_assumed_one(tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ Layer 11, without torch: whoever asks wants an answer at once.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,18 +41,31 @@ def measured_rate(path: Path) -> tuple[float, str]:
         ) from error
 
 
-def most_at_once(name: str) -> int | None:
-    """Return how many jobs a folder of ``profiles/`` lets run at once, if it says so.
+def how_at(place: str) -> tuple[int | None, bool]:
+    """Return how many jobs a folder of ``profiles/`` lets run at once, and whether it groups any.
+
+    ``None`` where it does not say how many.
 
     Raises:
         ValueError: If there is no such folder.
     """
     folders = {path.parent.name: path for path in profiles_folder().glob("*/config.yaml")}
-    if name not in folders:
-        raise ValueError(f"unknown place {name!r}; known: {', '.join(sorted(folders))}")
-    content = yaml.safe_load(folders[name].read_text(encoding="utf-8")) or {}
+    if place not in folders:
+        raise ValueError(f"unknown place {place!r}; known: {', '.join(sorted(folders))}")
+    content = yaml.safe_load(folders[place].read_text(encoding="utf-8")) or {}
     jobs = content.get("jobs")
-    return jobs if isinstance(jobs, int) else None
+    return jobs if isinstance(jobs, int) else None, bool(content.get("groups"))
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that an option names, for argparse: none or more of them."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0.0 <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, got {text!r}")
+    return found
 
 
 def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,11 +74,16 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("profile", help="a file of profiles/")
     parser.add_argument("--run", type=Path, help="run folder; default runs/PROFILE")
     parser.add_argument("--on", default="local", help="folder of profiles/ that says where")
-    parser.add_argument("--workers", type=int, nargs="+", help=f"default {WORKERS}")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        help=f"GPUs, if it takes any, else jobs at once; default {WORKERS}",
+    )
     parser.add_argument("--tflops", type=float, help="a GPU's rate, in place of what is assumed")
     parser.add_argument("--gpu", type=Path, help="gpu.json of tests/gpu.py, for a measured rate")
-    parser.add_argument("--startup", type=float, default=0.0, help="seconds on top of every job")
-    parser.add_argument("--queue", type=float, default=0.0, help="seconds in a cluster's queue")
+    parser.add_argument("--startup", type=seconds, default=0.0, help="seconds on top of every job")
+    parser.add_argument("--queue", type=seconds, default=0.0, help="seconds in a cluster's queue")
     parser.add_argument("--json", action="store_true", help="for a program")
     return parser.parse_args(arguments)
 
@@ -78,13 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rate, source = given.tflops, ""
         if rate is None and (given.gpu or measured.is_file()):
             rate, source = measured_rate(measured)
-        most = most_at_once(given.on)
-        workers = given.workers or sorted({*WORKERS, *([most] if most else [])})
-        if min(workers) < 1 or (rate is not None and rate <= 0.0):
+        most, grouped = how_at(given.on)
+        at_once = sorted({*WORKERS, *([most] if most else [])})
+        each = max(1, graph.profile.gpus)
+        workers = given.workers or [each * jobs for jobs in at_once]
+        if min(workers) < 1 or (rate is not None and not rate > 0.0):
             raise ValueError("--workers and --tflops must be positive")
         costs = load_costs(kept) if kept.is_file() else None
         run = given.run or project_root() / "runs" / given.profile
-        plan = Plan(graph, costs, run, Way(rate, given.startup, given.queue, source))
+        groups = given.on if grouped else ""
+        plan = Plan(graph, costs, run, Way(rate, given.startup, given.queue, source, groups))
         print((in_json if given.json else in_text)(plan, workers))
     except ValueError as error:
         print(error, file=sys.stderr)

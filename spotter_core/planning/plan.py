@@ -24,16 +24,20 @@ class Way:
     """How a study would be run.
 
     Attributes:
-        rate: TFLOP/s of a worker; ``None`` for the one that the costs assume.
+        rate: TFLOP/s of a GPU; ``None`` for the one that the costs assume. A job computes on one,
+            however many it takes.
         startup: Seconds on top of every job: a container to be started, a disk that is far.
         queue: Seconds that every job waits in the cluster's queue.
         source: Who measured the rate; empty where it is assumed.
+        groups: Folder of ``profiles/`` that hands several jobs to a cluster as one; empty where
+            none does. When the study ends is told as if each were handed over alone.
     """
 
     rate: float | None = None
     startup: float = 0.0
     queue: float = 0.0
     source: str = ""
+    groups: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,29 @@ class Step:
 
     Attributes:
         name: Of the step.
+        cells: That its jobs make, or originals.
         parts: Jobs that make cells.
         draws: Whether one more job runs over all of them.
         gpu: Whether its jobs take a GPU.
+        cell_minutes: That a cell adds to a part which makes it; one of the hard ones.
         minutes: That a part is expected to take; the longest of them. ``None``: not known.
         all_minutes: The same of the job over all cells.
-        total: Hours of all its jobs.
+        gpu_hours: Of all its jobs, by what they take: two for an hour on two GPUs.
+        core_hours: The same by the threads that they take.
         memory: MB that were measured; 0 where they were not.
         done: Jobs that have ended well.
     """
 
     name: str
+    cells: int
     parts: int
     draws: bool
     gpu: bool
+    cell_minutes: float | None
     minutes: float | None
     all_minutes: float | None
-    total: float | None
+    gpu_hours: float | None
+    core_hours: float | None
     memory: float
     done: int
 
@@ -103,10 +113,36 @@ class Plan:
     def on(self, workers: int) -> Schedule:
         """Return when everything runs on so many workers: GPUs if it takes any, else job slots.
 
-        Beside GPUs there are as many slots for jobs that need none.
+        Beside jobs on GPUs as many may run at once that need none. The study begins with nothing,
+        whatever is done.
+
+        Raises:
+            ValueError: If the GPUs can't be shared out among jobs.
         """
-        kinds = {"gpu": workers, "cpu": workers} if self.graph.profile.gpus else {"cpu": workers}
+        slots, left = divmod(workers, max(1, self.graph.profile.gpus))
+        if left or slots < 1:
+            raise ValueError(
+                f"a job takes {self.graph.profile.gpus} GPUs: --workers must be multiples of "
+                f"that, got {workers}"
+            )
+        kinds = {"gpu": slots, "cpu": slots} if self.graph.profile.gpus else {"cpu": slots}
         return simulate(self.tasks, kinds, queue=self.way.queue)
+
+    @cached_property
+    def hours(self) -> dict[str, float]:
+        """Hours of all jobs of a step, by the clock; empty where no costs are known."""
+        found: dict[str, float] = {}
+        for job, seconds in self.seconds.items():
+            found[job.step] = found.get(job.step, 0.0) + seconds / 3600
+        return found
+
+    def gpu_hours(self, step: str) -> float | None:
+        """Return the hours of a step's jobs times the GPUs that each takes, if that is known."""
+        return self.hours[step] * self.graph.gpus(step) if self.seconds else None
+
+    def core_hours(self, step: str) -> float | None:
+        """Return the hours of a step's jobs times the threads that each takes, if that is known."""
+        return self.hours[step] * self.graph.profile.threads if self.seconds else None
 
     @property
     def models(self) -> int:
@@ -115,7 +151,10 @@ class Plan:
 
     @cached_property
     def done(self) -> set[Job]:
-        """Jobs that have ended well in the run folder; whether they are out of date, make says."""
+        """Jobs with a ``.done`` in the run folder; Snakemake tells whether one is out of date.
+
+        When the study ends is told as if there were none.
+        """
         paths = self.run.glob("jobs/*/*.done")
         return {Job(path.parent.name, path.stem) for path in paths} & set(self.graph.jobs)
 
@@ -135,17 +174,36 @@ class Plan:
             found.append(
                 Step(
                     name,
+                    self._cells(name),
                     len(divided),
                     bool(whole),
                     bool(self.graph.gpus(name)),
+                    self._cell_minutes(name),
                     self._longest(divided),
                     self._longest(whole),
-                    sum(self.seconds[job] for job in jobs) / 3600 if self.seconds else None,
+                    self.gpu_hours(name),
+                    self.core_hours(name),
                     known.memory if known else 0.0,
                     len(self.done & set(jobs)),
                 )
             )
         return found
+
+    def _cells(self, name: str) -> int:
+        profile = self.graph.profile
+        return len(profile.seeds if name == ORIGINALS else self.graph.own_cells(name))
+
+    def _cell_minutes(self, name: str) -> float | None:
+        if self.costs is None:
+            return None
+        cost = self.costs.steps[name]
+        return (cost.made.at(self._rate) + cost.shown.at(self._rate)) / 60
+
+    @property
+    def _rate(self) -> float | None:
+        if self.way.rate is not None:
+            return self.way.rate
+        return self.costs.rate if self.costs else None
 
     def _longest(self, jobs: Sequence[Job]) -> float | None:
         if not jobs or not self.seconds:
@@ -182,6 +240,8 @@ class Plan:
     def _advice(self, step: Step, which: str, least: int) -> str:
         """Return how a job of a step is brought under its limit."""
         parts = self._parts(step.name)
+        if parts is not None and not step.parts:  # one part is what it is now
+            parts = max(2, parts)
         if (which == "part" or not step.parts) and parts is not None and parts > step.parts:
             return f"set jobs: {{{step.name}: {parts}}}, or minutes: {least}"
         return f"set minutes: {least}"
@@ -192,7 +252,7 @@ class Plan:
             return None
         cost, own = self.costs.steps[name], len(self.graph.own_cells(name))
         hard = len(self.graph.hard_cells(name))
-        rate = self.costs.rate if self.way.rate is None else self.way.rate
+        rate = self._rate
         room = NEAR * 60 * self.graph.profile.minutes - self.way.startup - cost.start.at(rate)
         shared = cost.shown.at(rate) * own + cost.rest.at(rate) * (own - hard)
         each = cost.made.at(rate) + shared / hard

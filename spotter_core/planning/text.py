@@ -7,8 +7,10 @@ what; a GPU's rate that nobody measured is called assumed wherever it is used.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from spotter_core.files import project_root
 from spotter_core.planning.costs import costs_path
 from spotter_core.planning.countable import is_countable
 from spotter_core.planning.plan import Plan
@@ -55,10 +57,17 @@ def heading(plan: Plan) -> str:
         f"{profile.name}: {len(profile.cells):,} cells ({sets:,} forget sets x {seeds:,} seeds), "
         f"{len(profile.methods)} methods\n"
         f"{plan.models:,} models, {len(graph.jobs):,} jobs, of which "
-        f"{len(plan.done):,} are done\n"
+        f"{len(plan.done):,} are done by the .done files in {place_of(plan.run)}; whether one is "
+        "out of date,\n`make study ARGS=--dry-run` tells\n"
         f"a job may take {profile.threads} thread(s), {profile.minutes} min, "
         f"{profile.memory:,} MB{gpu}"
     )
+
+
+def place_of(run: Path) -> str:
+    """Return a run folder as it is named from the project's root, if it lies below."""
+    root, found = project_root().resolve(), run.resolve()
+    return str(found.relative_to(root)) if found.is_relative_to(root) else str(run)
 
 
 def provenance(plan: Plan) -> str:
@@ -98,22 +107,23 @@ def rate_in_words(plan: Plan) -> str:
 
 def steps_table(plan: Plan) -> str:
     """Return the steps, a line each."""
-    unit = "GPU h" if plan.graph.profile.gpus else "core h"
-    head = ["step", "parts", "all", "min a part", "min of all", unit, "other h", "MB", "done"]
+    gpus = bool(plan.graph.profile.gpus)
+    hours = ["GPU h", "core h"] if gpus else ["core h"]
+    head = ["step", "cells", "parts", "all", "min a cell", "min a part", "min of all", *hours]
+    head += ["MB", "done"]
     lines = []
     for step in plan.steps:
-        hours = plan.graph.profile.threads if not plan.graph.profile.gpus else 1
-        total = None if step.total is None else step.total * hours
-        scarce = step.gpu or not plan.graph.profile.gpus
         lines.append(
             [
                 step.name,
+                f"{step.cells:,}",
                 f"{step.parts:,}" if step.parts else UNKNOWN,
                 "1" if step.draws else UNKNOWN,
+                number(step.cell_minutes),
                 number(step.minutes),
                 number(step.all_minutes),
-                number(total) if scarce else UNKNOWN,
-                UNKNOWN if scarce else number(total),
+                *([number(step.gpu_hours) if step.gpu else UNKNOWN] if gpus else []),
+                number(step.core_hours),
                 f"{step.memory:,.0f}" if step.memory else UNKNOWN,
                 f"{step.done:,}",
             ]
@@ -129,12 +139,10 @@ def number(value: float | None) -> str:
 def totals(plan: Plan) -> str:
     """Return what all jobs take together, and the longest of them."""
     job = max(plan.seconds, key=plan.seconds.__getitem__)
-    by_kind: dict[str, float] = {}
-    for task in plan.tasks:
-        by_kind[task.kind] = by_kind.get(task.kind, 0.0) + task.seconds / 3600
-    threads = plan.graph.profile.threads
-    work = [f"{by_kind['gpu']:.1f} GPU hours"] if "gpu" in by_kind else []
-    work.append(f"{sum(by_kind.values()) * threads:.1f} core hours")
+    work = []
+    if plan.graph.profile.gpus:
+        work.append(f"{sum(step.gpu_hours or 0.0 for step in plan.steps):.1f} GPU hours")
+    work.append(f"{sum(step.core_hours or 0.0 for step in plan.steps):.1f} core hours")
     disk = "" if plan.disk is None else f"; {plan.disk:,.0f} MB of disk in the run folder"
     return (
         f"together {', '.join(work)}{disk}\n"
@@ -151,8 +159,8 @@ def outlook(plan: Plan, workers: Sequence[int]) -> list[dict[str, Any]]:
             {
                 "workers": count,
                 "seconds": round(schedule.makespan, 1),
-                "bound": round(schedule.bound, 1),
-                "utilisation": round(schedule.utilisation, 3),
+                "bound_seconds": round(schedule.bound, 1),
+                "utilisation": round(schedule.utilisation, 4),
                 "bottleneck": bottleneck(schedule),
             }
         )
@@ -168,13 +176,21 @@ def outlook_table(plan: Plan, workers: Sequence[int]) -> str:
         [
             f"{one['workers']}",
             duration(one["seconds"]),
-            duration(one["bound"]),
+            duration(one["bound_seconds"]),
             f"{one['utilisation']:.0%}",
         ]
         for one in found
     ]
     words = [f"{one['workers']}: {one['bottleneck']}" for one in found]
-    return "\n".join([table(head, lines), "", "What keeps it from ending sooner:", *words])
+    title = "A study that begins with nothing:"
+    text = [title, table(head, lines), "", "What keeps it from ending sooner:", *words]
+    if plan.way.groups:
+        text += [
+            "",
+            f"Told for each job alone, not grouped: profiles/{plan.way.groups}/ hands several to "
+            "the cluster as one,\nwhich start and wait in its queue once.",
+        ]
+    return "\n".join(text)
 
 
 # --- all of it ------------------------------------------------------------------------------------
@@ -192,7 +208,10 @@ def in_text(plan: Plan, workers: Sequence[int]) -> str:
 
 
 def in_json(plan: Plan, workers: Sequence[int]) -> str:
-    """Return the plan for a program: times in seconds, minutes or hours as their keys say."""
+    """Return the plan for a program: times in seconds, minutes or hours as their keys say.
+
+    Memory is in MB, and limits are named and counted as in a profile.
+    """
     costs, profile = plan.costs, plan.graph.profile
     content = {
         "profile": profile.name,
@@ -207,6 +226,7 @@ def in_json(plan: Plan, workers: Sequence[int]) -> str:
         if costs and costs.rate is not None
         else None,
         "disk_mb": plan.disk,
+        "groups_left_out": plan.way.groups or None,
         "workers": outlook(plan, workers) if plan.seconds else [],
         "warnings": plan.warnings,
     }
