@@ -144,7 +144,7 @@ INSIDE = {
         ["__main__"],
     ],
     "planning": [
-        ["costs", "scheduling"],
+        ["costs", "countable", "scheduling"],
         ["algebra", "measured", "miniature", "plan"],
         ["counted", "text"],
         ["__main__"],
