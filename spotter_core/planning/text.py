@@ -58,7 +58,7 @@ def heading(plan: Plan) -> str:
         f"{len(profile.methods)} methods\n"
         f"{plan.models:,} models, {len(graph.jobs):,} jobs, of which "
         f"{len(plan.done):,} are done by the .done files in {place_of(plan.run)}; whether one is "
-        "out of date,\n`make study ARGS=--dry-run` tells\n"
+        f"out of date,\n`make study PROFILE={profile.name} ARGS=--dry-run` tells\n"
         f"a job may take {profile.threads} thread(s), {profile.minutes} min, "
         f"{profile.memory:,} MB{gpu}"
     )
