@@ -94,7 +94,7 @@ class Plan:
                 job,
                 self.seconds[job],
                 tuple(needs),
-                "gpu" if self.graph.gpus(job.step) else "cpu",
+                "gpu" if self.graph.takes(job.step).gpus else "cpu",
                 self.graph.urgency(job.step),
             )
             for job, needs in self.graph.waits.items()
@@ -139,7 +139,7 @@ class Plan:
                     name,
                     len(divided),
                     bool(whole),
-                    bool(self.graph.gpus(name)),
+                    bool(self.graph.takes(name).gpus),
                     self._longest(divided),
                     self._longest(whole),
                     sum(self.seconds[job] for job in jobs) / 3600 if self.seconds else None,
