@@ -29,6 +29,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.files import content_hash, settings_hash
 from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.outages import survive_outages
+from spotter_core.places import data_root
+from spotter_core.planned import MODELS
 from spotter_core.profiles import load_profile
 from spotter_core.sources import code_fingerprint, notebook_fingerprint
 
@@ -58,7 +61,7 @@ STARTING = 5
 def fingerprints():
     """The code of all notebooks and of the originals' training, as this study finds it."""
     found = {name: notebook_fingerprint(Path(f"notebooks/{name}.ipynb")) for name in NOTEBOOKS}
-    return found | {ORIGINALS: code_fingerprint("spotter_core.training")}
+    return found | {ORIGINALS: code_fingerprint(MODELS)}
 
 
 # Read once, by the process that was started: those that it starts, on other machines, too, are told.
@@ -66,6 +69,41 @@ STARTED = "SPOTTER_CODE" not in os.environ
 if STARTED:
     os.environ["SPOTTER_CODE"] = json.dumps(fingerprints())
 CODE = json.loads(os.environ["SPOTTER_CODE"])
+
+
+if slurm := sys.modules.get("snakemake_executor_plugin_slurm"):
+    survive_outages(slurm.Executor)
+
+
+# What a pod finds set besides what its image does.
+envvars:
+    "SPOTTER_CODE",
+
+
+if "SPOTTER_DATA" in os.environ:
+
+    envvars:
+        "SPOTTER_DATA",
+
+
+def refuse_more_than_there_is():
+    """Stop where jobs ask for more than one may hold: Snakemake would give them less, in silence."""
+    held = workflow.global_resources.get("gpu")
+    most = {"gpus": held and held.value}
+    if not workflow.local_exec:
+        most["threads"] = workflow.resource_settings.cores
+    words = {"gpus": "--resources gpu", "threads": "--cores"}
+    for name, limit in most.items():
+        wanted = getattr(PROFILE, name)
+        if limit is not None and wanted > limit:
+            sys.exit(
+                f"profile {PROFILE.name!r}: a job takes {wanted} {name}, but may hold {limit} here: "
+                f"set {name} of the profile to less, or start with {words[name]}={wanted}"
+            )
+
+
+if STARTED:
+    refuse_more_than_there_is()
 
 
 def done(job):
@@ -126,14 +164,20 @@ if STARTED:
 
 
 def resources_of(step):
-    """What a job takes; one that a scheduler ended is tried again with more, if a profile says so."""
+    """What a job takes; one that is tried again gets twice as much, if a profile says so."""
+    takes = GRAPH.takes(step)
     found = {
-        "runtime": lambda wildcards, attempt: attempt * PROFILE.minutes + STARTING,
-        "mem_mb": lambda wildcards, attempt: attempt * PROFILE.memory,
+        "runtime": lambda wildcards, attempt: attempt * takes.minutes + STARTING,
+        "mem_mb": lambda wildcards, attempt: attempt * takes.memory,
     }
     # not even a zero where there is none: Kubernetes would want to know whose GPU it is
-    gpus = GRAPH.gpus(step)
-    return found | ({"gpu": gpus} if gpus else {})
+    return found | ({"gpu": takes.gpus} if takes.gpus else {})
+
+
+def planned(step):
+    """Options of a job: the code that it must find, and the cards that it holds."""
+    gpus = GRAPH.takes(step).gpus
+    return f"--planned {CODE[step]}" + (f" --gpus {gpus}" if gpus else "")
 
 
 onsuccess:
@@ -165,6 +209,7 @@ rule data:
         f"{RUN}/jobs/data.json",
     params:
         settings=settings_hash([PROFILE.dataset, PROFILE.size]),
+        folder=str(data_root()),
     message:
         "data"
     shell:
@@ -181,20 +226,22 @@ rule originals:
     params:
         plan=lambda w: plan(Job(ORIGINALS, f"seed{w.seed}")),
         cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
-    threads: PROFILE.threads
+        planned=planned(ORIGINALS),
+    threads: GRAPH.takes(ORIGINALS).threads
     priority: GRAPH.urgency(ORIGINALS)
     resources:
         **resources_of(ORIGINALS),
     message:
         "original (seed{wildcards.seed})"
     shell:
-        "python -m spotter_core.prepare {PROFILE.name} {params.cell} --run {RUN} --methods original > {log} 2>&1"
-        " && echo {params.plan} > {output}"
+        "python -m spotter_core.prepare {PROFILE.name} {params.cell} --run {RUN} --methods original"
+        " {params.planned} > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }};"
+        " echo {params.plan} > {output}"
 
 
 EXECUTE = (
     "python -m spotter_core.execute {params.notebook} {log.notebook} --log {log.text}"
-    " --timeout $((60 * ({resources.runtime} - {STARTING}))) --planned {params.code}"
+    " --timeout $((60 * ({resources.runtime} - {STARTING}))) {params.planned}"
     " {params.parameters} && echo {params.plan} > {output}"
 )
 
@@ -218,11 +265,13 @@ for NAME in NOTEBOOKS:
                 text=f"{RUN}/jobs/{NAME}/{FILE}.log",
             params:
                 notebook=f"notebooks/{NAME}.ipynb",
-                code=CODE[NAME],
+                planned=planned(NAME),
                 plan=lambda w, job=job_of: plan(job(w)),
                 parameters=lambda w, job=job_of: parameters(job(w)),
-            threads: PROFILE.threads
+            threads: GRAPH.takes(NAME).threads
             priority: GRAPH.urgency(NAME)
+            group:
+                GRAPH.group(Job(NAME, "all" if FILE == "all" else "part0"))
             resources:
                 **resources_of(NAME),
             message:

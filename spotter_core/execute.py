@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from spotter_core.cards import count_cards, lock_folder, take_cards
 from spotter_core.files import project_root, write_text_atomically
 from spotter_core.frontends import STATIC
 from spotter_core.planned import announce, refuse_changed
@@ -94,10 +95,17 @@ def execute(
 
 
 def keep_usage(notebook: Path, usage: Usage | None) -> None:
-    """Write into an executed copy what its job took."""
+    """Write into an executed copy what its job took.
+
+    A copy that another job is just writing, where two execute one notebook, is left as it is.
+    """
     if usage is None or not notebook.is_file():
         return
-    content = json.loads(notebook.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+    except ValueError as error:
+        log.warning("%s does not say what its job took: it can't be read (%s)", notebook, error)
+        return
     content["metadata"][KEY] = asdict(usage)
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write_text_atomically(notebook, text + "\n")
@@ -138,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("output", type=Path, help="executed copy")
     parser.add_argument("--log", type=Path, required=True, help="file for what the notebook prints")
     parser.add_argument("--planned", help="fingerprint of the code that must be executed")
+    parser.add_argument("--gpus", type=int, default=0, help="how many to hold, of several here")
     parser.add_argument("--timeout", type=int, default=None, help="seconds a cell may take")
     parser.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "YAML")
@@ -153,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
             try:
                 parameters = parse_parameters(options.parameter)
+                if options.gpus:
+                    take_cards(options.gpus, count_cards(), lock_folder())
                 if options.planned:
                     refuse_changed(options.notebook, options.planned)
                     announce(options.notebook, options.planned)

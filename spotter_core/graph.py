@@ -24,6 +24,13 @@ parts of one seed would else train it several times."""
 MOST_URGENT = 40
 """The originals' urgency: everything waits for them."""
 FIRST = "01_train_and_retrain"
+OF_ONE_CELL = (
+    "02_unlearn",
+    "03_over_unlearning",
+    "04_prototypical_relearning",
+    "06_neighborhood_damage",
+)
+"""What is done with a cell in one go: the models are made, and measured right away."""
 LONGEST_TEXT = 100_000
 """Characters of cells that a job's command names one by one; the whole command is one argument,
 which the system limits to 128 KiB."""
@@ -38,7 +45,8 @@ class Notebook:
         shows: Notebooks whose rows it shows besides, or measures if they are not there: its parts
             do of their few cells, the job over all cells waits for them.
         urgent: The longest way to the end goes first.
-        gpu: Whether it computes with networks; one that draws from rows wants no GPU.
+        computes: Whether with networks; one that draws from rows wants no GPU, and little else.
+        brief: Whether it shows what is there, of one cell, and is done before a job has started.
         of: Which cells are divided among its parts: ``"all"``; ``"ablation"``, those of the
             profile's ablation seeds, as the rest makes it no work; ``"attacked"``, those of the
             attacked classes, of which it looks closely at those of the ablation seeds. ``"first"``:
@@ -48,14 +56,15 @@ class Notebook:
     needs: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     urgent: int = 0
-    gpu: bool = True
+    computes: bool = True
+    brief: bool = False
     of: str = "all"
 
 
 UNLEARNED = ("02_unlearn",)
 MEASURED = ("03_over_unlearning", "04_prototypical_relearning", "05_embedding_dispersion")
 NOTEBOOKS = {
-    "00_tour": Notebook(UNLEARNED, of="first"),
+    "00_tour": Notebook(UNLEARNED, brief=True, of="first"),
     "01_train_and_retrain": Notebook(urgent=30),
     "02_unlearn": Notebook((FIRST,), urgent=20),
     "03_over_unlearning": Notebook(UNLEARNED),
@@ -66,10 +75,11 @@ NOTEBOOKS = {
     "06_neighborhood_damage": Notebook(UNLEARNED),
     "07_ablation": Notebook(UNLEARNED, MEASURED, urgent=12, of="ablation"),
     "08_summary": Notebook(
-        (*MEASURED, "04b_relearning_battery", "06_neighborhood_damage", "07_ablation"), gpu=False
+        (*MEASURED, "04b_relearning_battery", "06_neighborhood_damage", "07_ablation"),
+        computes=False,
     ),
     "09_audit": Notebook(UNLEARNED, of="first"),
-    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), of="first"),
+    "10_demo": Notebook(("02_unlearn", "05_embedding_dispersion"), brief=True, of="first"),
 }
 """All notebooks that a study executes, by name."""
 
@@ -84,6 +94,15 @@ class Job(NamedTuple):
     def draws(self) -> bool:
         """Whether it runs over all cells and draws the pictures."""
         return self.name == "all"
+
+
+class Takes(NamedTuple):
+    """What one job takes: threads, minutes, memory in MB, GPUs."""
+
+    threads: int
+    minutes: int
+    memory: int
+    gpus: int
 
 
 def even_shares(cells: Sequence[Cell], count: int) -> list[list[Cell]]:
@@ -219,10 +238,28 @@ class Graph:
         """All jobs, each behind those that it waits for."""
         return list(self.waits)
 
-    def gpus(self, step: str) -> int:
-        """Return how many GPUs a job of a step takes."""
-        computes = step == ORIGINALS or NOTEBOOKS[step].gpu
-        return self.profile.gpus if computes else 0
+    def takes(self, step: str) -> Takes:
+        """Return what a job of a step takes; one that only draws, a part of what the others do."""
+        p = self.profile
+        if step == ORIGINALS or NOTEBOOKS[step].computes:
+            return Takes(p.threads, p.minutes, p.memory, p.gpus)
+        minutes, memory = math.ceil(p.minutes / 4), p.memory // 2
+        return Takes(1, max(minutes, min(p.minutes, 10)), max(memory, min(p.memory, 2000)), gpus=0)
+
+    def group(self, job: Job) -> str | None:
+        """Return the name under which a cluster joins jobs into one; ``None`` for a job alone.
+
+        A job takes 15 to 20 s to start there. ``"cells"`` is all that is done with the cells of a
+        part in one go, ``"pictures"`` what draws them and the notebooks that are brief: jobs that
+        nothing waits for. A job that makes models or rows for others is in no company that would
+        keep these waiting.
+        """
+        step, parts = job.step, {name: len(self.shares[name]) for name in OF_ONE_CELL}
+        if step in OF_ONE_CELL and self.is_divided(step):
+            if job.draws:
+                return "pictures"
+            return "cells" if parts[step] == parts["02_unlearn"] else None
+        return "pictures" if step != ORIGINALS and NOTEBOOKS[step].brief else None
 
     def urgency(self, step: str) -> int:
         """Return how urgent the jobs of a step are; the greater goes first."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from spotter_core.sources import notebook_fingerprint
 
+MODELS = "spotter_core.study"
+"""The module that makes a study's models, with all that it imports."""
 PLANNED = "SPOTTER_PLANNED"
 """Environment variable of a job's kernel: the fingerprint in the plan, and the notebook's path."""
 
@@ -24,11 +26,17 @@ def refuse_changed(notebook: Path, planned: str) -> None:
         notebook: What is to be executed.
         planned: From :func:`~spotter_core.sources.notebook_fingerprint`, as the study was started.
     """
-    if notebook_fingerprint(notebook) != planned:
+    refuse_other(
+        f"{notebook.name}: its code or the core's", notebook_fingerprint(notebook), planned
+    )
+
+
+def refuse_other(what: str, found: str, planned: str) -> None:
+    """Raise ``RuntimeError`` if the fingerprint of some code is not what was planned."""
+    if found != planned:
         raise RuntimeError(
-            f"{notebook.name}: its code or the core's was changed after the study had started; "
-            "start the study again: what was finished is kept, what the change concerns is made "
-            "anew"
+            f"{what} was changed after the study had started; start the study again: what was "
+            "finished is kept, what the change concerns is made anew"
         )
 
 

@@ -12,10 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from spotter_core.cards import count_cards, lock_folder, take_cards
 from spotter_core.checkpoints import kept_settings
 from spotter_core.failures import load_failure
 from spotter_core.maps import embedding_map, has_map
+from spotter_core.planned import MODELS, refuse_other
 from spotter_core.profiles import Cell
+from spotter_core.sources import code_fingerprint
 from spotter_core.study import Study
 from spotter_core.training import Diverged
 
@@ -80,10 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--map", nargs="*", default=[], help="models in the common embedding")
     parser.add_argument("--run", type=Path, help="run folder; default runs/PROFILE")
     parser.add_argument("--device", default="auto", help="cpu or cuda; default the better one")
+    parser.add_argument("--planned", help="fingerprint of the code that must make them")
+    parser.add_argument("--gpus", type=int, default=0, help="how many to hold, of several here")
     options = parser.parse_args(arguments)
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a pipe is a hundred lines
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     try:
+        if options.gpus:
+            take_cards(options.gpus, count_cards(), lock_folder())
+        if options.planned:
+            refuse_other("the models' code", code_fingerprint(MODELS), options.planned)
         study = Study(options.profile, root=options.run, device=options.device)
         cell = Cell.parse(options.cell)
         methods = list(study.profile.methods) if options.methods is None else options.methods
@@ -94,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 embedding_map(study, cell, study.surviving(cell, options.map))
             else:
                 study.surviving(cell, [name])
-    except (ValueError, Diverged) as error:
+    except (ValueError, RuntimeError, OSError, Diverged) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -70,8 +70,15 @@ class Cluster:
                 self.answer(body, 201)
 
             def do_GET(self):
-                name = re.search(r"/jobs/([^/?]+)/status", self.path)
-                self.answer(cluster.status(name[1]) if name else {"items": []})
+                if name := re.search(r"/jobs/([^/?]+)/status", self.path):
+                    self.answer(cluster.status(name[1]))
+                elif re.search(r"/pods/[^/?]+/log\?.*previous=True", self.path):
+                    # no container of ours is ever started twice
+                    self.answer({"message": "previous terminated container not found"}, 400)
+                else:
+                    name = re.search(r"/pods\?labelSelector=job-name%3D([^&]+)", self.path)
+                    assert name, self.path
+                    self.answer({"items": cluster.pods_of(name[1])})
 
             def do_DELETE(self):
                 self.body()
@@ -118,6 +125,20 @@ class Cluster:
         code = self.pods[name].poll()
         state = {"active": 1} if code is None else {"failed" if code else "succeeded": 1}
         return self.jobs[name] | {"status": state}
+
+    def pods_of(self, name):
+        """The pod of a job with the state of its container; none where its node was lost."""
+        if name in self.lost or name not in self.pods:
+            return []
+        code = self.pods[name].poll()
+        state = {"running": {}} if code is None else {"terminated": {"exitCode": abs(code)}}
+        container = {"name": "snakemake", "image": "", "imageID": "", "restartCount": 0}
+        return [
+            {
+                "metadata": {"name": f"{name}-pod"},
+                "status": {"containerStatuses": [container | {"ready": True, "state": state}]},
+            }
+        ]
 
     def close(self):
         """Stop the server and what still runs."""

@@ -4,7 +4,8 @@ Its parts are Debian's (`slurm-wlm`, `munge`); the nodes are two daemons under n
 The configuration must lie where SLURM looks for it by itself, since jobs are started without the
 variable that could name another place; so this needs root, and refuses where one is there already.
 
-    python tests/slurm_cluster.py      to try things on: it is there until Ctrl-C
+    python tests/slurm_cluster.py             to try things on: it is there until Ctrl-C
+    python tests/slurm_cluster.py --check     only says whether there can be one here
 """
 
 import contextlib
@@ -74,9 +75,18 @@ def lacking():
         return f"{', '.join(gone)} not installed: apt install slurm-wlm munge"
     if os.geteuid() != 0:
         return "it needs root, to write /etc/slurm/slurm.conf"
-    if CONFIG.is_file() and not CONFIG.read_text(encoding="utf-8").startswith(WRITTEN):
-        return f"{CONFIG} is there: another SLURM lives here, which is left alone"
+    for path in (CONFIG, GENERIC):
+        if path.is_file() and not path.read_text(encoding="utf-8").startswith(WRITTEN):
+            return f"{path} is there: another SLURM lives here, which is left alone"
+    if CONFIG.is_file() and answers():
+        return "such a cluster runs already: end it first (Ctrl-C where it was started)"
     return ""
+
+
+def answers():
+    """Whether a controller is there."""
+    told = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, check=False)
+    return told.stdout.strip().endswith("is UP")
 
 
 def which(name):
@@ -119,6 +129,10 @@ class Slurm:
 
     def __exit__(self, *_):
         self.ask("scancel", "--user=root", check=False)
+        with contextlib.suppress(
+            AssertionError
+        ):  # killed before, the daemons would leave jobs behind
+            wait_for(lambda: not self.running(), 30, "the jobs' end")
         pids = [self.folder / f"{name}.pid" for name in ("slurmctld", *NODES, "munged")]
         for path in pids:
             if path.is_file():
@@ -146,7 +160,7 @@ class Slurm:
     def start_controller(self, *options):
         """Start the controller; what it knew before is read from its state."""
         subprocess.run([which("slurmctld"), *options], check=True)
-        wait_for(lambda: self.ask("scontrol", "ping", check=False).endswith("is UP"), 30, "a ping")
+        wait_for(answers, 30, "a ping")
 
     def start_node(self, name):
         """Start the daemon of a node."""
@@ -168,6 +182,17 @@ class Slurm:
         lines = self.ask("sinfo", "-h", "-N", "-o", "%N %T", check=False).splitlines()
         return dict(line.split() for line in lines)
 
+    def state_written(self):
+        """When the controller wrote down what it knows of jobs."""
+        return (self.folder / "state" / "job_state").stat().st_mtime
+
+    def working(self):
+        """Jobs that run, if the work of each has begun; else none."""
+        steps = self.ask("squeue", "-h", "-s", "-o", "%i", check=False).split()
+        begun = {step.removesuffix(".0") for step in steps if step.endswith(".0")}
+        jobs = {job.job for job in self.running()}
+        return jobs if jobs <= begun else set()
+
     def running(self):
         """Jobs that run now."""
         lines = self.ask("squeue", "-h", "-t", "R", "-o", "%i %N", check=False).splitlines()
@@ -178,6 +203,9 @@ def main():
     """Start a cluster, say how it is used, and wait."""
     if reason := lacking():
         return f"No SLURM here: {reason}."
+    if sys.argv[1:] == ["--check"]:
+        return None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory() as folder, Slurm(Path(folder) / "slurm"):
         print(f"Two nodes, {', '.join(NODES)}, partition main. Try: sinfo; make study ON=slurm")
         print("Ctrl-C takes it down.", flush=True)

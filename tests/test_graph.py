@@ -282,6 +282,25 @@ def test_jobs_take_turns_on_two_cores_or_one_gpu_and_sleep_while_they_wait(fresh
         assert float(end) <= float(start)
 
 
+@pytest.mark.parametrize(
+    ("more", "options", "refused"),
+    [
+        ("gpus: 2", [], "a job takes 2 gpus, but may hold 1 here"),
+        ("gpus: 2", ["--resources", "gpu=2"], None),
+        ("threads: 3", ["--cores", "2"], None),  # of this machine: fewer, as Snakemake says
+    ],
+)
+def test_more_than_a_job_may_hold_is_refused_not_given_in_part(fresh, more, options, refused):
+    profile = fresh.folder / "profiles" / "digits.yaml"
+    text = re.sub(
+        rf"^{more.split(':')[0]}:.*\n", "", profile.read_text("utf-8"), flags=re.MULTILINE
+    )
+    profile.write_text(f"{text}{more}\n", encoding="utf-8")
+    status, text = fresh.start("--dry-run", *options)
+    assert (status != 0) == bool(refused), text
+    assert (refused or "") in text
+
+
 # --- what runs again ------------------------------------------------------------------------------
 
 LATE = [name for name in NEEDS if name > "02_unlearn"] + ["00_tour"]

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_notebooks import ROOT
 
-from spotter_core.graph import FIRST, LONGEST_TEXT, NOTEBOOKS, ORIGINALS, Graph, Job
+from spotter_core.graph import (
+    FIRST,
+    LONGEST_TEXT,
+    NOTEBOOKS,
+    OF_ONE_CELL,
+    ORIGINALS,
+    Graph,
+    Job,
+    Takes,
+)
 from spotter_core.profiles import known_profiles, load_profile
 
 DIGITS = load_profile("digits")
@@ -133,8 +142,38 @@ def test_a_workflow_profile_names_rules_that_exist(name):
     """A misspelt rule would be grouped with nothing, in silence."""
     path = ROOT / "profiles" / name / "config.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    rules = {notebook.partition("_")[2] for notebook in NOTEBOOKS}
-    rules |= {f"{rule}_part" for rule in rules} | {"data", "originals"}
-    assert settings["groups"]
-    assert set(settings["groups"]) <= rules
-    assert set(settings["group-components"]) <= set(settings["groups"].values())
+    graph = study(3, 2, dict.fromkeys(OF_ONE_CELL, 6))
+    groups = {graph.group(job) for job in graph.jobs} - {None}
+    assert "pictures" in settings["group-components"]
+    assert set(settings["group-components"]) <= groups
+
+
+@pytest.mark.parametrize("jobs", [None, {"02_unlearn": 2}, dict.fromkeys(OF_ONE_CELL, 6)])
+def test_no_job_that_others_wait_for_is_joined_with_what_they_do_not_need(jobs):
+    graph = study(3, 2, jobs)
+    for job in graph.jobs:
+        for other in graph.needs(job):
+            assert graph.group(other) != "pictures"
+            if graph.group(other) == "cells" and graph.group(job) == "cells":
+                assert set(graph.cells(job)) == set(graph.cells(other))
+
+
+def test_what_is_done_with_a_cell_is_joined_and_so_is_what_draws():
+    graph = study(3, 2, {**dict.fromkeys(OF_ONE_CELL, 6), "06_neighborhood_damage": 3, FIRST: 6})
+    groups = {}
+    for job in graph.jobs:
+        groups.setdefault(graph.group(job), set()).add(job)
+    alike = ("02_unlearn", "03_over_unlearning", "04_prototypical_relearning")
+    assert groups["cells"] == {Job(name, f"part{i}") for name in alike for i in range(6)}
+    drawn = (*OF_ONE_CELL, "00_tour", "10_demo")
+    assert groups["pictures"] == {Job(name, "all") for name in drawn}
+    whole = study(3, 2)  # nothing is divided: every notebook makes what it shows
+    assert {job.step for job in whole.jobs if whole.group(job)} == {"00_tour", "10_demo"}
+
+
+def test_what_only_draws_takes_less():
+    graph = Graph(replace(study(3, 2).profile, threads=4, minutes=120, memory=8000, gpus=1))
+    assert graph.takes("02_unlearn") == graph.takes(ORIGINALS) == Takes(4, 120, 8000, 1)
+    assert graph.takes("08_summary") == Takes(1, 30, 4000, 0)
+    small = Graph(replace(graph.profile, minutes=5, memory=1500))
+    assert small.takes("08_summary") == Takes(1, 5, 1500, 0)  # never more than the others

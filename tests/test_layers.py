@@ -13,7 +13,18 @@ from spotter_core.sources import PACKAGE, ROOT, imported_modules
 # A file imports only from layers below its own. Change the docstrings with this table: that of the
 # package, and the layer that a file says it is in.
 LAYERS = [
-    ["once", "files", "frontends", "runtime", "memory", "_checks", "sources", "usage"],
+    [
+        "once",
+        "files",
+        "frontends",
+        "runtime",
+        "memory",
+        "_checks",
+        "sources",
+        "usage",
+        "cards",
+        "outages",
+    ],
     [
         "divergence",
         "architectures",
@@ -166,6 +177,9 @@ LIGHT = [
     "frontends",
     "sources",
     "usage",
+    "cards",
+    "outages",
+    "places",
     "profiles",
     "graph",
     "results",

@@ -104,8 +104,8 @@ def test_jobs_of_several_gpus_share_them_out_and_their_hours_count_all_of_them()
         assert several.gpu_hours == 4 * single.gpu_hours
         assert several.core_hours == single.core_hours
     hours = sum(four.seconds.values()) / 3600
-    drawn = four.seconds[Job("08_summary", "all")] / 3600  # takes none
-    told = f"together {4 * (hours - drawn):.1f} GPU hours, {2 * hours:.1f} core hours"
+    drawn = four.seconds[Job("08_summary", "all")] / 3600  # takes no GPU, one thread
+    told = f"together {4 * (hours - drawn):.1f} GPU hours, {2 * hours - drawn:.1f} core hours"
     assert told in in_text(four, (4,))
     assert [step.gpu_hours for step in four.steps if not step.gpu] == [0]
 

@@ -6,7 +6,9 @@ import pytest
 from tiny import CELL, make_project
 
 from spotter_core import maps, prepare
+from spotter_core.planned import MODELS
 from spotter_core.prepare import command, has_diverged, is_made, main, missing
+from spotter_core.sources import code_fingerprint
 from spotter_core.study import Study
 
 
@@ -125,3 +127,13 @@ def test_an_oracle_that_diverged_is_told_in_one_line(study, monkeypatch, capsys)
     monkeypatch.setattr(Study, "made", diverge)
     assert run(study, ["retrain"]) == 2
     assert capsys.readouterr().err == "the loss is not finite\n"
+
+
+def test_other_code_than_was_planned_makes_nothing(study, capsys):
+    planned = code_fingerprint(MODELS)
+    words = command(study, CELL, [])[1:]
+    assert main([*words, "--planned", "other"]) == 2
+    assert "was changed after the study had started" in capsys.readouterr().err
+    assert missing(study, CELL, []) == ["original"]
+    assert main([*words, "--planned", planned]) == 0
+    assert missing(study, CELL, []) == []

@@ -104,7 +104,7 @@ class Plan:
                 job,
                 self.seconds[job],
                 tuple(needs),
-                "gpu" if self.graph.gpus(job.step) else "cpu",
+                "gpu" if self.graph.takes(job.step).gpus else "cpu",
                 self.graph.urgency(job.step),
             )
             for job, needs in self.graph.waits.items()
@@ -138,11 +138,11 @@ class Plan:
 
     def gpu_hours(self, step: str) -> float | None:
         """Return the hours of a step's jobs times the GPUs that each takes, if that is known."""
-        return self.hours[step] * self.graph.gpus(step) if self.seconds else None
+        return self.hours[step] * self.graph.takes(step).gpus if self.seconds else None
 
     def core_hours(self, step: str) -> float | None:
         """Return the hours of a step's jobs times the threads that each takes, if that is known."""
-        return self.hours[step] * self.graph.profile.threads if self.seconds else None
+        return self.hours[step] * self.graph.takes(step).threads if self.seconds else None
 
     @property
     def models(self) -> int:
@@ -177,7 +177,7 @@ class Plan:
                     self._cells(name),
                     len(divided),
                     bool(whole),
-                    bool(self.graph.gpus(name)),
+                    bool(self.graph.takes(name).gpus),
                     self._cell_minutes(name),
                     self._longest(divided),
                     self._longest(whole),
