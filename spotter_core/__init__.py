@@ -3,9 +3,9 @@
 The layers, bottom to top; a file imports only from layers below its own:
 
 0. ``once`` ``files`` ``frontends`` ``runtime`` ``memory`` ``_checks`` ``sources`` ``usage``
-   ``cards`` ``outages`` -- source files read once; files that are whole and unchanged, whether somebody
-   looks, devices and seeds, memory that runs out, argument checks, the code that a result depends
-   on, what a job took; a graphics card for every job; a scheduler that does not answer.
+   ``cards`` ``outages`` -- source files read once; files that are whole and unchanged, whether
+   somebody looks, devices and seeds, memory that runs out, argument checks, the code that a result
+   depends on, what a job took; a graphics card for every job; a scheduler that does not answer.
 1. ``divergence`` ``architectures`` ``augmentation`` ``folders`` ``cache`` ``places``
    ``checkpoints`` ``failures`` ``profiles`` ``results`` ``planned`` -- distances in log space;
    networks; pictures shifted and mirrored; pictures decoded, kept and found; weights on disk; what

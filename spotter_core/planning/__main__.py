@@ -54,7 +54,7 @@ def how_at(place: str) -> tuple[int | None, bool]:
         raise ValueError(f"unknown place {place!r}; known: {', '.join(sorted(folders))}")
     content = yaml.safe_load(folders[place].read_text(encoding="utf-8")) or {}
     jobs = content.get("jobs")
-    return jobs if isinstance(jobs, int) else None, bool(content.get("groups"))
+    return jobs if isinstance(jobs, int) else None, bool(content.get("group-components"))
 
 
 def seconds(text: str) -> float:

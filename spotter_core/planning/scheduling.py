@@ -3,8 +3,8 @@
 Without torch: tasks in, a schedule out; where their seconds come from is another file's
 matter. List scheduling, as Snakemake does it: whenever a worker is free, of the jobs that wait for
 nothing the most urgent one starts on it; of equally urgent ones the one listed first.
-Each job is one task: that a cluster may be handed several as one (`groups:` in its folder of
-profiles/), which then start and wait in its queue once, is left out.
+Each job is one task: that a cluster is handed several as one (``Graph.group``), which then start
+and wait in its queue once, is left out.
 """
 
 import bisect
