@@ -51,6 +51,10 @@ $(READY): requirements.txt pyproject.toml
 .tools/%/.ready: requirements-%.txt $(READY)
 	@$(UV) pip install -q --python $(VENV)/bin/python --no-deps --target .tools/$* -r $<
 	@touch $@
+PLACES := local slurm kubernetes
+ifeq ($(filter $(ON),$(PLACES)),)
+$(error ON=$(ON) is no place to run a study on; known: $(PLACES). See profiles/CLUSTER.md)
+endif
 ifneq ($(ON),local)
 ELSEWHERE := .tools/$(ON)/.ready
 export PYTHONPATH := $(CURDIR)/.tools/$(ON)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -74,7 +78,10 @@ export LOCKED
 
 # `runs` may lie elsewhere, on a disk that all nodes share: make study RUNS=/shared/me/runs
 RUNS ?= runs
-study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; ON=local, slurm, kubernetes
+study: $(READY) $(ELSEWHERE) ## run the whole study: PROFILE=digits or another; ON=local or slurm
+	@[ $(ON) != kubernetes ] \
+	    || { echo "On Kubernetes a study is started in a pod, by snakemake: see profiles/CLUSTER.md"; \
+	         exit 1; } >&2
 	@python -c "$$LOCKED" snakemake --nolock --workflow-profile profiles/$(ON) \
 	    --config profile=$(PROFILE) runs=$(RUNS) $(ARGS)
 
@@ -105,6 +112,7 @@ test-browser: $(READY) ## run the notebooks in JupyterLab in a real browser; nee
 
 # A cluster of two nodes on this machine, for as long as the test takes; needs root, slurm-wlm, munge.
 test-slurm: $(READY) .tools/slurm/.ready ## run the study through SLURM on this machine, and compare
+	@python tests/slurm_cluster.py --check
 	PYTHONPATH=$(CURDIR)/.tools/slurm pytest -m slurm --timeout 5400 tests/test_slurm.py $(ARGS)
 
 test-kubernetes: $(READY) .tools/kubernetes/.ready ## check what a Kubernetes cluster would be given

@@ -181,7 +181,7 @@ def test_ci_runs_the_test_command_of_the_readme_first_and_then_what_needs_more()
     first = lines.index("make test")
     assert all(line.startswith(("set -e", "cd ")) for line in lines[:first])
     made = [line.split() for line in lines if line.strip().startswith("make ")]
-    targets = ("test", "test-browser")
+    targets = ("test", "test-kubernetes", "test-browser", "test-slurm")
     assert made == [["make", target] for target in targets]
     assert "|| true" not in "".join(line for line in lines if "make " in line)
     assert os.access(ROOT / ".ci/run", os.X_OK)
