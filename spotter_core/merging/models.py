@@ -9,16 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spotter_core.checkpoints import kept_settings, load_tensors
+from spotter_core.checkpoints import parse_tensors
 from spotter_core.merging.differences import Difference
 from spotter_core.merging.joining import Content, Kind
 
 
-def read_model(path: Path) -> Content:
+def read_model(path: Path, data: bytes) -> Content:
     """Return a model's weights and what made it; ``ValueError`` if it is damaged."""
-    tensors, _ = load_tensors(path)
-    settings = str(kept_settings(path))
-    return Content(settings, {"fingerprint": settings}, tensors)
+    tensors, settings = parse_tensors(data, path)
+    return Content(settings or None, {"fingerprint": settings}, tensors)
 
 
 def models_below(run: Path) -> list[Path]:
