@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("sources", type=Path, nargs="+", metavar="RUN", help="run folders, or their rows/")
     add("--into", type=Path, metavar="RUN", help="run folder to be completed, there or not")
     add("--summary", type=Path, metavar="OUT", help="folder for tables and claims of all rows")
-    add("--models", action="store_true", help="join the models, too")
+    add("--models", action="store_true", help="join the models, too, and which diverged")
     add("--prefer", type=Path, metavar="RUN", help="whose version is taken in a conflict")
     add(
         "--tolerance",
@@ -59,9 +59,9 @@ def merge(options: argparse.Namespace) -> int:
         raise ValueError(f"tolerance must lie in [0, 1), got {options.tolerance}")
     kinds = [ROWS]
     if options.models:
-        from spotter_core.merging.models import MODELS  # torch takes seconds to import
+        from spotter_core.merging.models import FAILURES, MODELS  # torch takes seconds to import
 
-        kinds.append(MODELS)
+        kinds += [MODELS, FAILURES]
     sources = check_sources(options.sources, options.into)
     joined = join(
         sources, options.into, kinds=kinds, tolerance=options.tolerance, prefer=options.prefer

@@ -40,12 +40,17 @@ class Content:
 
 @dataclass(frozen=True)
 class Kind:
-    """Files of one kind: where they lie below a run folder, how they are read and compared."""
+    """Files of one kind: where they lie below a run folder, how they are read and compared.
+
+    ``instead`` returns, by the name of a file, what it is in place of: where any folder has that,
+    the file is not joined.
+    """
 
     folder: str
     files: Callable[[Path], Iterable[Path]]
     read: Callable[[Path, bytes], Content]
     differences: Callable[[Any, Any], list[Difference]]
+    instead: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,8 @@ def join(
                 name = f"{kind.folder}/{path.parent.name}/{path.name}"
                 names.setdefault(name, []).append((run, path))
         for name in sorted(names):
+            if kind.instead and any((run / kind.instead(name)).is_file() for run in runs):
+                continue
             versions = read_versions(names[name], kind, found.damaged)
             chosen = decide(name, versions, kind, found, tolerance, prefer)
             if chosen is not None and into is not None:
