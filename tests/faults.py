@@ -111,7 +111,7 @@ def killed(bench, times=10):
     )
     for study, starts in studies:
         cut_off = [start for start in starts if start.killed]
-        fault = f"`kill -9` of the whole tree, {len(cut_off)} times in one study"
+        fault = f"`kill -9` of the whole tree, in one study: {len(cut_off)}"
         again = sorted({name for start in starts for name in start.again})
         spent = sum(start.seconds for start in cut_off)
         if starts[-1].killed:
