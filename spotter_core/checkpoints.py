@@ -5,15 +5,16 @@ its digest, see :mod:`~spotter_core.files`; one without is not read.
 """
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
-from spotter_core.files import BLANK, atomic_path, is_sealed_file, sealed
+from spotter_core.files import BLANK, atomic_path, is_sealed, is_sealed_file, sealed
 
 Network = TypeVar("Network", bound=nn.Module)
 ADVICE = "delete it to have it made anew"
@@ -61,6 +62,26 @@ def load_tensors(path: Path, *, settings: str | None = None) -> tuple[dict[str, 
             f"were digests: {ADVICE}"
         )
     return tensors, metadata["record"]
+
+
+def parse_tensors(data: bytes, path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors in the bytes of a file, and its settings.
+
+    Args:
+        data: All of a file that :func:`save_tensors` wrote.
+        path: Where they are from, for errors.
+
+    Raises:
+        ValueError: If they are no safetensors file, are cut short, or have not their digest.
+    """
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise ValueError(f"checkpoint {path} can't be read ({error}): {ADVICE}") from error
+    if not is_sealed(data):
+        raise ValueError(f"checkpoint {path} does not match its digest: {ADVICE}")
+    length = int.from_bytes(data[:8], "little")  # of the head: JSON, which follows
+    return tensors, json.loads(data[8 : 8 + length])["__metadata__"]["settings"]
 
 
 def kept_settings(path: Path) -> str | None:

@@ -8,18 +8,22 @@ It is no signature: whoever means to deceive computes it anew.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import mmap
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 BLANK = "0" * 32
 """What a writer puts where the digest belongs: 128 bits in hex."""
+ABANDONED = 86400.0
+"""Seconds after which a temporary file is taken for a killed writer's: no writing takes a day."""
 FIELD = re.compile(rb'"digest": ?"([0-9a-f]{32})"')
 
 
@@ -28,9 +32,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds.
 
     A reader sees the old file, the new one or none, never half of one, whenever the writer dies.
+    What a killed writer of the same file left is removed once it is older than :data:`ABANDONED`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
         )
@@ -48,6 +54,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"can't write {path}: {error.strerror or error}. What was finished before is kept; "
             "make room or make the folder writable, then run again",
         ) from error
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files of ``path`` that no living writer can have."""
+    known = f".{glob.escape(path.name)}.????????{glob.escape(path.suffix)}"  # as mkstemp names them
+    for left in path.parent.glob(known):
+        with contextlib.suppress(OSError):  # another was faster, or it is not ours
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -123,7 +138,9 @@ def write_sealed(path: Path, text: str) -> None:
     write_atomically(path, sealed(f'{{"digest": "{BLANK}", {text[1:]}'.encode()))
 
 
-def read_sealed(path: Path, *, kind: str, name: str, advice: str) -> dict[str, Any]:
+def read_sealed(
+    path: Path, *, kind: str, name: str, advice: str, data: bytes | None = None
+) -> dict[str, Any]:
     """Return the JSON object in a file of :func:`write_sealed`, its format and digest checked.
 
     Args:
@@ -131,12 +148,13 @@ def read_sealed(path: Path, *, kind: str, name: str, advice: str) -> dict[str, A
         kind: What it is, for errors: ``"rows file"``.
         name: What its key ``format`` must say.
         advice: What to do about a wrong file, for errors.
+        data: What it holds, for whoever has read it: the bytes that are checked are his.
 
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If it is cut short, of another format, or was changed after it was written.
     """
-    data = path.read_bytes()
+    data = path.read_bytes() if data is None else data
     try:
         content = json.loads(data.decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -117,8 +117,12 @@ def wrong_value(rows: Sequence[Any]) -> str:
     return ""
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, data: bytes | None = None) -> dict[str, Any]:
     """Return the content of a rows file, its digest, format and values checked.
+
+    Args:
+        path: File to read.
+        data: What it holds, for whoever has read it.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -126,7 +130,7 @@ def read_file(path: Path) -> dict[str, Any]:
             kind; says which row and column.
     """
     advice = "delete it and run again to have it made anew"
-    content = read_sealed(path, kind="rows file", name=FORMAT, advice=advice)
+    content = read_sealed(path, kind="rows file", name=FORMAT, advice=advice, data=data)
     rows, about = content.get("rows"), content.get("about")
     if not isinstance(rows, list) or not isinstance(about, dict):
         raise ValueError(f"rows file {path} lacks its rows or what is said about them: {advice}")
@@ -137,14 +141,18 @@ def read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_file(path: Path) -> tuple[list[Row], dict[str, Any]]:
+def load_file(path: Path, data: bytes | None = None) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of a file that :func:`save_rows` wrote, and what holds for all of them.
+
+    Args:
+        path: File to read.
+        data: What it holds, for whoever has read it.
 
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: As :func:`read_file`.
     """
-    content = read_file(path)
+    content = read_file(path, data)
     return [Row(*values) for values in content["rows"]], content["about"]
 
 

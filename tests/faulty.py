@@ -6,17 +6,21 @@ It is started by `make study`. Shared by the tests and by the command that measu
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file
+
+from spotter_core.progress import SAVE_EVERY
 
 ROOT = Path(__file__).parents[1]
 CHAIN = ("01_train_and_retrain", "02_unlearn", "03_over_unlearning")
@@ -75,6 +79,43 @@ def end(pids):
             continue
 
 
+# --- what is done to files ------------------------------------------------------------------------
+
+
+def jump(folder, days, which=slice(None, None, 2)):
+    """Move the times of files by so many days, as if a clock had jumped after they were made.
+
+    Args:
+        folder: Whose files, at any depth.
+        days: Ahead, or back if negative.
+        which: Of the files in the order of their names; every second one by default.
+    """
+    for path in sorted(p for p in folder.rglob("*") if p.is_file())[which]:
+        moved = path.stat().st_mtime + 86400 * days
+        os.utime(path, (moved, moved))
+
+
+def cut_short(paths):
+    """Leave nothing of a file, a byte, half of it, all but a byte, in turn."""
+    for index, path in enumerate(paths):
+        size = path.stat().st_size
+        os.truncate(path, [0, 1, size // 2, size - 1][index % 4])
+
+
+@contextlib.contextmanager
+def edited(path, code="EDITED = 1"):
+    """Add code to a file; it is taken away at the end."""
+    before = path.read_bytes()
+    path.write_bytes(before + f"\n\n{code}\n".encode())
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+# --- studies --------------------------------------------------------------------------------------
+
+
 class Faulty:
     """The project, with a small profile of its own, in a folder of its own."""
 
@@ -97,8 +138,8 @@ class Faulty:
             shutil.copy(ROOT / name, folder)
         made = cls(folder)
         made.profile(**settings)
-        # a training of a second is saved, too
-        made.edit("progress.py", "SAVE_EVERY = 10.0", "SAVE_EVERY = 0.0")
+        # a training of a second is saved, too: shipped code would begin it again
+        made.edit("progress.py", f"SAVE_EVERY = {SAVE_EVERY}", "SAVE_EVERY = 0.0")
         return made
 
     def profile(self, name="faults", **settings):
@@ -149,13 +190,26 @@ class Faulty:
         assert status == 0, text
         return set(re.findall(r"^Job \d+: (.* \(\w+\))$", text, flags=re.MULTILINE))
 
-    def kill(self, running, *, orphans):
-        """Kill the whole tree; with what left its process group, such as kernels, or without."""
+    def limit_cells(self, seconds):
+        """Let no cell of a notebook run longer than so many seconds, whatever the profile says."""
+        path = self.folder / "Snakefile"
+        text = path.read_text(encoding="utf-8")
+        assert "$((60 * (" in text
+        path.write_text(text.replace("$((60 * (", f"$(({seconds} + 0 * ("), encoding="utf-8")
+
+    def kill(self, running, *, after, orphans):
+        """Kill the whole tree after so many seconds; return whether it was still at work.
+
+        What left its process group, such as kernels, is killed with it, or else stays as orphans.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(after)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         if not orphans:
             self.end_all()
+        return running.returncode == -signal.SIGKILL
 
     def end_all(self):
         """Kill whatever was started in the folder, until nothing is left."""
@@ -198,6 +252,60 @@ class Faulty:
                     "seconds"
                 ]
         return found
+
+
+KILLS = 3
+"""Of one study at most: those that come later would all meet its start."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of a study that was to be killed.
+
+    Attributes:
+        killed: Whether the kill met it at work; it had ended before, else.
+        status: Its exit status.
+        seconds: How long it ran.
+        before: How many files were finished before it.
+        again: Those of them that it made again, or lost.
+    """
+
+    killed: bool
+    status: int
+    seconds: float
+    before: int
+    again: list[str]
+
+
+def killed_studies(fresh, whole, length, *, times=10, seed=0, orphans=False):
+    """Kill studies until so many kills met one at work; yield each that is to be completed.
+
+    A moment is drawn over what the study still takes, by the files that it lacks.
+
+    Args:
+        fresh: Returns another study, in which nothing is done.
+        whole: How many files a study finishes.
+        length: How many seconds it takes.
+        times: Kills in all.
+        seed: Of the moments.
+        orphans: Whether every other kill leaves what left the process group.
+
+    Yields:
+        A study and its starts; of these only the last may have ended before it was killed.
+    """
+    draw, met = random.Random(seed), 0
+    while met < times:
+        study, starts = fresh(), []
+        while met < times and len(starts) < KILLS and all(start.killed for start in starts):
+            before = study.finished()
+            moment = draw.uniform(0.0, length * max(1.0 - len(before) / whole, 0.1))
+            begun, running = time.monotonic(), study.begin()
+            killed = study.kill(running, after=moment, orphans=orphans and met % 2 == 1)
+            spent, now = time.monotonic() - begun, study.finished()
+            again = sorted(str(name) for name in before if now.get(name) != before[name])
+            starts.append(Start(killed, running.returncode, spent, len(before), again))
+            met += killed
+        yield study, starts
 
 
 class Disk:

@@ -1,9 +1,11 @@
 """What a fault leaves: nothing finished is lost, nothing wrong is accepted, the next start ends it.
 
-Most faults meet the tiny notebooks of ``test_graph``; a kill meets real models and rows, too.
+Most faults meet the tiny notebooks of ``test_graph``; kills, files cut short and clocks meet real
+models and rows. Each test ends with :func:`ends_as`.
 """
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -13,7 +15,17 @@ import time
 from pathlib import Path
 
 import pytest
-from faulty import ROOT, Faulty, disk, processes_in, surroundings
+from faulty import (
+    ROOT,
+    Faulty,
+    cut_short,
+    disk,
+    edited,
+    jump,
+    killed_studies,
+    processes_in,
+    surroundings,
+)
 from test_graph import STAND_IN, copy_of_the_graph, jobs
 
 pytestmark = [
@@ -35,9 +47,67 @@ class Tiny(Faulty):
         for name in NAMES:
             self.graph.write(name, pause=pause)
 
-    def times(self):
+    def finished(self):
         paths = (self.run / "rows").rglob("forget*")
         return {path: path.stat().st_mtime_ns for path in paths if path.is_file()}
+
+    def content(self):
+        return self.graph.rows(*NAMES)
+
+
+class Real(Faulty):
+    """Real notebooks, up to the first part of notebook 02; nothing is done, or what ``of`` did."""
+
+    def __init__(self, folder, of=None):
+        if of is None:
+            Faulty.copied(folder)
+        else:
+            shutil.copytree(of.folder, folder, dirs_exist_ok=True)
+        super().__init__(folder)
+
+    def done_file(self, step, job="all"):
+        return super().done_file("02_unlearn", "part0")
+
+
+def run_through(study):
+    """Let a study end undisturbed, and note how long that took."""
+    begun = time.monotonic()
+    status, text = study.start()
+    assert status == 0, text
+    study.length = time.monotonic() - begun
+    assert processes_in(study.folder) == []
+    return study
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Tiny notebooks undisturbed."""
+    return run_through(Tiny(tmp_path_factory.mktemp("tiny"), pause=0.2))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Real models and rows undisturbed."""
+    study = run_through(Real(tmp_path_factory.mktemp("real")))
+    assert len(study.content()) >= 6
+    return study
+
+
+def ends_as(study, whole, kept=None):
+    """The next start completes; finished files are untouched, all is as if undisturbed.
+
+    Args:
+        study: That was disturbed.
+        whole: The same undisturbed.
+        kept: Files to be untouched and their times; all that are finished, by default.
+    """
+    before = study.finished() if kept is None else kept
+    status, text = study.start()
+    assert status == 0, text
+    now = study.finished()
+    assert {name: now.get(name) for name in before} == before
+    assert study.content() == whole.content()
+    assert study.planned() == set()
 
 
 @pytest.fixture
@@ -54,87 +124,35 @@ def own_disk():
         yield made
 
 
-def unfinished(running, moment):
-    """Wait for so many seconds; return whether it still runs."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        running.wait(moment)
-    return running.poll() is None
-
-
 # --- a kill ---------------------------------------------------------------------------------------
 
 
-def test_killed_at_ten_random_moments_a_study_ends_with_equal_rows(tmp_path):
-    whole = Tiny(tmp_path / "whole", pause=0.2)
-    begun = time.monotonic()
-    status, text = whole.start()
-    assert status == 0, text
-    length, draw = time.monotonic() - begun, random.Random(0)
-    study, round_, cut_off = None, 0, 0
-    for _ in range(10):
-        if study is None:
-            round_ += 1
-            study = Tiny(tmp_path / f"round{round_}", pause=0.2)
-        before, running = study.times(), study.begin()
-        cut_off += unfinished(running, draw.uniform(0.0, length))
-        study.kill(running, orphans=False)
-        now = study.times()
-        assert {path: now.get(path) for path in before} == before
-        if study.done_file(NAMES[-1]).exists():
-            assert study.start()[0] == 0
-            assert study.graph.rows() == whole.graph.rows()
-            study = None
-    assert cut_off >= 5  # most kills met a study at work
-    if study is not None:
-        before = study.times()
-        assert study.start()[0] == 0
-        assert study.graph.rows() == whole.graph.rows()
-        assert {path: study.times()[path] for path in before} == before
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Real models and rows of a small study, up to the first part of notebook 02."""
-    study = Real(tmp_path_factory.mktemp("undisturbed"))
-    begun = time.monotonic()
-    status, text = study.start()
-    assert status == 0, text
-    study.length = time.monotonic() - begun
-    assert processes_in(study.folder) == []
-    return study
-
-
-class Real(Faulty):
-    """Real notebooks, up to the first part of notebook 02."""
-
-    def __init__(self, folder):
-        made = Faulty.copied(folder)
-        super().__init__(made.folder, made.name)
-
-    def done_file(self, step, job="all"):
-        return super().done_file("02_unlearn", "part0")
+def test_killed_at_ten_random_moments_a_study_ends_with_equal_rows(tmp_path, tiny):
+    number, met = itertools.count(), 0
+    studies = killed_studies(
+        lambda: Tiny(tmp_path / f"study{next(number)}", pause=0.2),
+        len(tiny.finished()),
+        tiny.length,
+    )
+    for study, starts in studies:
+        assert [start.again for start in starts] == [[]] * len(starts)
+        assert all(start.killed or start.status == 0 for start in starts)
+        met += sum(start.killed for start in starts)
+        ends_as(study, tiny)
+    assert met == 10
 
 
 @pytest.mark.timeout(900)
-def test_killed_with_or_without_its_kernels_a_study_ends_with_equal_models_and_rows(
-    undisturbed, tmp_path
-):
+def test_killed_with_or_without_its_kernels_a_study_ends_with_equal_models_and_rows(real, tmp_path):
     study, draw = Real(tmp_path), random.Random(1)
-    expected = undisturbed.content()
-    assert len(expected) >= 6
-    for index in range(2):
+    for orphans in (True, False):
         before, running = study.finished(), study.begin()
-        unfinished(running, draw.uniform(0.4, 0.9) * undisturbed.length)
-        study.kill(running, orphans=index % 2 == 0)  # those that stay write beside the next start
+        # those that stay write beside the next start
+        study.kill(running, after=draw.uniform(0.4, 0.9) * real.length, orphans=orphans)
         now = study.finished()
         assert {name: now.get(name) for name in before} == before
-    before = study.finished()
-    assert before
-    status, text = study.start()
-    assert status == 0, text
-    assert study.content() == expected
-    assert {name: study.finished()[name] for name in before} == before
-    assert study.planned() == set()
+    assert study.finished()
+    ends_as(study, real)
 
 
 # --- a disk ---------------------------------------------------------------------------------------
@@ -142,7 +160,7 @@ def test_killed_with_or_without_its_kernels_a_study_ends_with_equal_models_and_r
 
 @pytest.mark.parametrize("kilobytes", [4, 48])
 def test_a_full_disk_is_told_and_once_it_is_larger_the_next_start_ends_it(
-    tmp_path, own_disk, kilobytes
+    tmp_path, own_disk, kilobytes, tiny
 ):
     study = Tiny(tmp_path, stand_in=False)
     study.graph.write("02_unlearn", "print('x' * 40_000)")
@@ -152,15 +170,11 @@ def test_a_full_disk_is_told_and_once_it_is_larger_the_next_start_ends_it(
     assert "No space left on device" in text
     assert "Traceback" not in text
     assert processes_in(study.folder) == []
-    before = study.times()
     small.resize("50m")
-    status, text = study.start(target=NAMES[1])
-    assert status == 0, text
-    assert {path: study.times()[path] for path in before} == before
-    assert all(text.endswith(")") for text in study.graph.rows().values())  # none is half of one
+    ends_as(study, tiny)
 
 
-def test_a_full_disk_below_snakemakes_records_hides_no_change(tmp_path, own_disk):
+def test_a_full_disk_below_snakemakes_records_hides_no_change(tmp_path, own_disk, tiny):
     study = Tiny(tmp_path)
     small = own_disk(study.folder / ".snakemake", "16k")
     status, text = study.start()
@@ -170,25 +184,65 @@ def test_a_full_disk_below_snakemakes_records_hides_no_change(tmp_path, own_disk
     study.graph.write("01_train_and_retrain", "print('changed')")
     planned = {f"02_unlearn (part{i})" for i in range(2)}
     assert study.planned() >= planned | jobs("01_train_and_retrain", "03_over_unlearning")
-    assert study.start()[0] == 0
-    assert study.planned() == set()
+    ends_as(study, tiny)
 
 
 def test_a_read_only_disk_is_told_and_once_it_is_writable_the_next_start_ends_it(
-    tmp_path, own_disk
+    tmp_path, own_disk, tiny
 ):
     study = Tiny(tmp_path, stand_in=False)
     own = own_disk(study.folder / "runs", "50m")
     assert study.start(target=NAMES[0])[0] == 0
-    before = study.times()
     own.read_only()
     status, text = study.start()
     assert status != 0
     assert "Read-only file system" in text
     assert "Traceback" not in text
     own.writable()
-    assert study.start()[0] == 0
-    assert {path: study.times()[path] for path in before} == before
+    ends_as(study, tiny)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(900)
+def test_models_and_rows_that_are_cut_short_are_made_again_and_no_other(real, tmp_path):
+    study = Real(tmp_path, of=real)
+    names = sorted(study.finished())
+    cut = names[1::2]
+    assert {Path(name).parts[0] for name in cut} == {"models", "rows"}
+    cut_short(study.run / name for name in cut)
+    study.done_file("02_unlearn").unlink()  # a job that has ended reads nothing
+    kept = study.finished()
+    ends_as(study, real, {name: kept[name] for name in names if name not in cut})
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("days", [-365, 1])
+def test_after_a_clock_jumped_a_study_does_what_is_missing_alone(real, tmp_path, days):
+    study = Real(tmp_path, of=real)
+    lost = min(study.run.glob("rows/*/*.json"))
+    lost.unlink()
+    study.done_file("02_unlearn").unlink()
+    jump(study.run, days)
+    assert study.planned() == {"02_unlearn (part0)"}
+    ends_as(study, real)
+
+
+def test_a_core_file_edited_in_the_middle_stops_the_jobs_that_import_it(tmp_path, tiny):
+    study = Tiny(tmp_path, stand_in=False)
+    running = study.begin()
+    while not study.finished():
+        assert running.poll() is None
+        time.sleep(0.05)
+    with edited(study.folder / "spotter_core" / "_checks.py"):
+        assert running.wait() != 0
+    text = (study.folder / "printed.txt").read_text(encoding="utf-8")
+    told = "FAILED 03_over_unlearning.ipynb: its code or the core's was changed after the study"
+    assert told in text
+    assert study.done_file("02_unlearn", "part0").exists()  # which does not import it
+    assert not study.done_file("03_over_unlearning").exists()
+    ends_as(study, tiny)
 
 
 # --- a notebook -----------------------------------------------------------------------------------
@@ -201,12 +255,9 @@ Path("kernel").write_text(str(os.getpid()))
 time.sleep(1000)"""
 
 
-def test_a_cell_that_hangs_is_ended_with_its_kernel_and_the_others_go_on(tmp_path):
+def test_a_cell_that_hangs_is_ended_with_its_kernel_and_the_others_go_on(tmp_path, tiny):
     study = Tiny(tmp_path, stand_in=False)
-    snakefile = study.folder / "Snakefile"
-    text = snakefile.read_text(encoding="utf-8")
-    assert "$((60 * (" in text
-    snakefile.write_text(text.replace("$((60 * (", "$((8 + 0 * ("), encoding="utf-8")
+    study.limit_cells(8)
     study.graph.write("03_over_unlearning", DEAF)
     files = [f"runs/digits/jobs/{name}/all.done" for name in (*NAMES[2:], "06_neighborhood_damage")]
     status, text = study.start("--", *files, target=None)
@@ -219,29 +270,25 @@ def test_a_cell_that_hangs_is_ended_with_its_kernel_and_the_others_go_on(tmp_pat
     assert processes_in(study.folder) == []
     study.graph.write("03_over_unlearning")
     assert study.planned() == jobs("03_over_unlearning")
-    assert study.start()[0] == 0
+    ends_as(study, tiny)
 
 
-def test_rows_are_equal_once_a_notebook_that_raised_is_mended(tmp_path):
-    whole, study = Tiny(tmp_path / "whole"), Tiny(tmp_path / "raised")
-    assert whole.start()[0] == 0
+def test_rows_are_equal_once_a_notebook_that_raised_is_mended(tmp_path, tiny):
+    study = Tiny(tmp_path)
     study.graph.write("02_unlearn", "raise KeyError('weights')")
     assert study.start()[0] != 0
-    before = study.times()
     study.graph.write("02_unlearn")
-    assert study.start()[0] == 0
-    assert study.graph.rows() == whole.graph.rows()
-    assert {path: study.times()[path] for path in before} == before
+    ends_as(study, tiny)
 
 
 # --- two studies ----------------------------------------------------------------------------------
 
 
-def test_a_second_study_in_a_folder_is_refused_and_the_first_one_ends(tmp_path):
+def test_a_second_study_in_a_folder_is_refused_and_the_first_one_ends(tmp_path, tiny):
     study = Tiny(tmp_path, pause=1.5)
     study.profile()
     first = study.begin()
-    while not study.times():
+    while not study.finished():
         assert first.poll() is None
         time.sleep(0.05)
     for profile in ("digits", "faults"):  # of the same settings, of others
@@ -250,15 +297,13 @@ def test_a_second_study_in_a_folder_is_refused_and_the_first_one_ends(tmp_path):
         assert "Another `make study` is running in this folder: wait for its end" in text
         assert "Traceback" not in text
     assert first.wait() == 0
-    assert study.planned() == set()
+    ends_as(study, tiny)
 
 
-def test_a_study_beside_another_that_goes_round_the_lock_leaves_equal_rows(tmp_path):
-    whole = Tiny(tmp_path / "whole")
-    assert whole.start()[0] == 0
-    study = Tiny(tmp_path / "twice", pause=0.3)
+def test_a_study_beside_another_that_goes_round_the_lock_leaves_equal_rows(tmp_path, tiny):
+    study = Tiny(tmp_path, pause=0.3)
     first = study.begin()
-    while not study.times():
+    while not study.finished():
         assert first.poll() is None
         time.sleep(0.05)
     words = [sys.executable, "-m", "snakemake", "--nolock", "--config", "profile=digits", "--"]
@@ -267,6 +312,4 @@ def test_a_study_beside_another_that_goes_round_the_lock_leaves_equal_rows(tmp_p
     second = subprocess.Popen(words, cwd=study.folder, env=surroundings(), **quiet)
     second.wait()
     first.wait()  # one may have taken the other's file for its own; the next start mends it
-    assert study.start()[0] == 0
-    assert study.graph.rows() == whole.graph.rows()
-    assert study.planned() == set()
+    ends_as(study, tiny)

@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -85,6 +86,18 @@ def test_a_writer_that_is_killed_half_way_leaves_the_old_file(tmp_path):
     assert visible(tmp_path) == ["rows.json"]
     write_text_atomically(path, "new")
     assert path.read_text() == "new"
+
+
+def test_what_a_killed_writer_left_is_removed_after_a_day_by_the_next_of_the_same_file(tmp_path):
+    path, day = tmp_path / "a[1].json", 86400.0
+    old = {".a[1].json.abcd_123.json": True, ".a[1].json.abcd_124.json": False}
+    old |= dict.fromkeys((".b.json.abcd_125.json", ".a1.json.abcd_126.json", "a[1].csv"), True)
+    for name, is_old in old.items():
+        (tmp_path / name).write_text("ha")
+        age = time.time() - (day + 60 if is_old else day - 60)
+        os.utime(tmp_path / name, (age, age))
+    write_text_atomically(path, "new")
+    assert set(os.listdir(tmp_path)) == {path.name, *list(old)[1:]}
 
 
 def raising(error_number):

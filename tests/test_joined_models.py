@@ -5,8 +5,9 @@ import torch
 from made_runs import content, write
 
 from spotter_core.checkpoints import load_tensors, save_tensors
+from spotter_core.failures import failure_path, load_failure, save_failure
 from spotter_core.merging.joining import FINGERPRINT, NUMBERS, ROWS, check_sources, join
-from spotter_core.merging.models import MODELS, weight_differences
+from spotter_core.merging.models import FAILURES, MODELS, weight_differences
 
 NAME = "models/forget3-seed0/delete.safetensors"
 
@@ -24,7 +25,7 @@ def model(run, value=1.0, *, settings="s", record="", name=NAME):
 
 
 def joined(a, b, into, **options):
-    return join(check_sources([a, b], into), into, kinds=(ROWS, MODELS), **options)
+    return join(check_sources([a, b], into), into, kinds=(ROWS, MODELS, FAILURES), **options)
 
 
 def test_models_are_copied_and_an_equal_one_is_kept_once_however_long_it_took(runs):
@@ -65,6 +66,35 @@ def test_a_damaged_model_is_named_and_left_out(runs):
     found = joined(a, b, into)
     assert [NAME in told for told in found.damaged] == [True]
     assert content(into)[NAME] == content(b)[NAME]
+
+
+def test_a_model_that_diverged_is_not_tried_again_after_a_merge(runs):
+    a, b, into = runs
+    save_failure(a / NAME, settings="s", reason="the loss is NaN")
+    save_failure(b / NAME, settings="s", reason="the loss is not finite")
+    found = joined(a, b, into)
+    assert not found.conflicts
+    assert load_failure(into / NAME, settings="s") == "the loss is NaN"
+    save_failure(b / NAME, settings="t", reason="x")
+    (conflict,) = joined(a, b, into).unsettled
+    assert conflict.why == FINGERPRINT
+    failure_path(a / NAME).write_bytes(b"{}")
+    failure_path(into / NAME).unlink()
+    found = joined(a, b, into)
+    assert ["a/" + NAME.replace("safetensors", "diverged.json") in t for t in found.damaged] == [
+        True
+    ]
+    assert load_failure(into / NAME, settings="t") == "x"
+
+
+@pytest.mark.parametrize("where", ["a", "b", "into"])
+def test_a_model_that_one_folder_has_counts_for_more_than_a_failure(runs, where):
+    a, b, into = runs
+    save_failure(a / NAME, settings="s", reason="x")
+    model({"a": a, "b": b, "into": into}[where])
+    assert not joined(a, b, into).conflicts
+    assert (into / NAME).is_file()
+    assert not failure_path(into / NAME).exists()
 
 
 def test_weights_differ_in_terms_of_the_largest_of_their_tensor():

@@ -8,7 +8,14 @@ import pytest
 from made_runs import CLUSTER, LAPTOP, content, made_rows, write
 
 from spotter_core.merging import joining
-from spotter_core.merging.joining import FINGERPRINT, MACHINE, NUMBERS, check_sources, join
+from spotter_core.merging.joining import (
+    FINGERPRINT,
+    MACHINE,
+    NUMBERS,
+    UNKNOWN,
+    check_sources,
+    join,
+)
 
 CELL, OTHER, THIRD = "forget3-seed0", "forget8-seed0", "forget3-seed1"
 NAME = f"rows/accuracies/{CELL}.json"
@@ -227,6 +234,64 @@ def test_temporary_files_and_foreign_ones_are_not_joined(runs):
     path.with_name("notes.json").write_text("{}")
     assert not joined(into, a).damaged
     assert list(content(into)) == [NAME]
+
+
+@pytest.mark.parametrize("without", ["a", "b", "both"])
+def test_files_that_do_not_say_what_made_them_are_equal_only_to_the_byte(runs, without):
+    a, b, into = runs
+    for run in (a, b):
+        unknown = {"fingerprint": None} if without in (run.name, "both") else {}
+        write(run, CELL, about=LAPTOP | {"python": run.name}, **unknown)
+        write(run, OTHER, fingerprint=None)
+    (conflict,) = joined(into, a, b).unsettled
+    assert (conflict.name, conflict.why) == (NAME, UNKNOWN)
+    assert list(content(into)) == [f"rows/accuracies/{OTHER}.json"]
+
+
+def test_the_bytes_that_were_checked_are_those_that_are_copied(runs, monkeypatch):
+    a, _, into = runs
+    path = write(a, CELL)
+    expected = path.read_bytes()
+
+    def read(path, data):
+        found = joining.read_rows(path, data)
+        path.write_bytes(b"changed behind the check")
+        return found
+
+    kind = replace(joining.ROWS, read=read)
+    join(check_sources([a], into), into, kinds=(kind,))
+    assert (into / NAME).read_bytes() == expected
+
+
+@pytest.mark.parametrize("key", ["profile", "dataset"])
+@pytest.mark.parametrize("target", [False, True])
+def test_rows_of_another_study_are_refused_before_anything_is_written(runs, key, target):
+    a, b, into = runs
+    other = into if target else b
+    write(a, CELL)
+    if key == "profile":
+        write(other, OTHER, about=LAPTOP | {"profile": "cifar10"})
+    else:
+        write(other, OTHER, rows=[replace(row, dataset="CIFAR") for row in made_rows(OTHER)])
+    before = content(into)
+    told = {"profile": r"a has rows of made \(Made\)", "dataset": r"has rows of made \(CIFAR\)"}[
+        key
+    ]
+    with pytest.raises(ValueError, match=rf"several studies can't be joined: .*{told}"):
+        joined(into, *([a] if target else [a, b]))
+    assert content(into) == before
+
+
+def test_a_folder_of_a_profiles_name_takes_the_rows_of_no_other(runs, tmp_path):
+    a, b, _ = runs
+    write(a, CELL)
+    into = tmp_path / "digits"
+    with pytest.raises(ValueError, match=r"digits is for rows of digits, but .*a has rows of made"):
+        joined(into, a)
+    assert not into.exists()
+    write(b, CELL, about=LAPTOP | {"profile": "digits"})
+    joined(into, b)
+    assert content(into) == content(b)
 
 
 def test_rows_are_compared_by_all_that_identifies_them(runs):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -99,12 +100,12 @@ def test_only_the_last_digits_are_said_to_be_so_and_taken_when_asked(run, runs):
 def test_other_code_is_named_even_where_all_numbers_are_equal(run, runs):
     a, b, into = runs
     write(a, CELL)
-    write(b, CELL, about=LAPTOP | {"work": "v", "profile": "theirs"}, fingerprint="g")
+    write(b, CELL, about=LAPTOP | {"work": "v", "hardware": "theirs"}, fingerprint="g")
     status, lines, _ = run(a, b, "--into", into)
     told = "\n".join(lines)
     assert status == 1
     assert "made by other code or settings, 0 numbers differ" in told
-    assert "profile theirs" in told
+    assert "cpu on theirs" in told
     assert "1 in conflict (0 numbers)" in lines[-1]
     assert len(pd.read_csv(into / "conflicts.csv")) == 1
 
@@ -271,14 +272,61 @@ def test_a_cell_that_is_not_whole_is_left_out_and_named(run, halves, tmp_path):
     assert lost.stem not in {f"forget{row.forget}-seed{row.seed}" for row in rows}
 
 
+@pytest.mark.parametrize("measurement", [NEEDED[1], ATTACKED])
+@pytest.mark.parametrize("into", [False, True])
+def test_a_cell_in_conflict_is_left_out_and_named_unless_it_is_settled(
+    run, halves, tmp_path, measurement, into
+):
+    laptop, cluster = halves
+    path = min((laptop / "rows" / measurement).iterdir())
+    rows, about = load_file(path)
+    other = [replace(rows[0], value=rows[0].value + 0.25), *rows[1:]]
+    write(cluster, path.stem, measurement=measurement, rows=other, about=about)
+    words = ["--into", tmp_path / "into"] if into else []
+    status, lines, _ = run(*halves, *words, "--summary", tmp_path / "out")
+    assert status == 1
+    assert f"left out: {path.stem} is in conflict over {measurement}" in lines
+
+    def cells():
+        rows = load_rows(tmp_path / "out" / "08_summary.json")
+        return {f"forget{row.forget}-seed{row.seed}" for row in rows}
+
+    assert path.stem not in cells()
+    assert run(*halves, *words, "--summary", tmp_path / "out", "--prefer", laptop)[0] == 0
+    assert path.stem in cells()
+
+
+def test_where_every_cell_is_in_conflict_there_is_no_summary_and_it_says_why(run, runs):
+    a, b, _ = runs
+    for name in NEEDED:
+        write(a, CELL, 0.5, measurement=name)
+        write(b, CELL, 0.4, measurement=name)
+    status, _, error = run(a, b, "--summary", a.parent / "out")
+    assert status == 2
+    assert f"settle the conflicts of {CELL} (--prefer)" in error
+
+
+def test_rows_of_two_profiles_are_refused_in_one_line(run, runs):
+    a, b, into = runs
+    write(a, CELL)
+    write(b, OTHER, about=LAPTOP | {"profile": "theirs"})
+    status, _, error = run(a, b, "--into", into)
+    assert status == 2
+    told = f"{a} has rows of made (Made); {b} has rows of theirs (Made)"
+    assert error == f"merging: rows of several studies can't be joined: {told}\n"
+    assert not into.exists()
+
+
 def test_parts_of_other_code_have_no_common_summary(run, halves, tmp_path):
     for path in sorted((halves[1] / "rows" / "relearning").iterdir()):
         rows, about = load_file(path)
         write(
             halves[1], path.stem, measurement="relearning", rows=rows, about=about | {"work": "v"}
         )
-    conflict = write(halves[0], "forget9-seed9", 0.1).name
-    write(halves[1], "forget9-seed9", 0.2)
+    conflict = "forget9-seed9.json"
+    for half, value in zip(halves, (0.1, 0.2), strict=True):
+        rows = [replace(row, dataset="Digits") for row in made_rows("forget9-seed9", value)]
+        write(half, "forget9-seed9", rows=rows)
     status, lines, error = run(*halves, "--summary", tmp_path / "out")
     assert status == 2
     assert f"rows/accuracies/{conflict}: other numbers" in "\n".join(lines)

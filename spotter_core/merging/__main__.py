@@ -18,7 +18,8 @@ half of the cells were run on a laptop, half on a cluster:
   python -m spotter_core.merging runs/digits cluster/runs/digits --into runs/all --summary all
 
 A file that is in one folder, or equal in several, is taken. Where versions contradict each other,
-nothing is taken, all numbers that differ are in conflicts.csv, and the exit status is 1.
+nothing is taken, all numbers that differ are in conflicts.csv, and the exit status is 1. Folders of
+several profiles or data sets are refused.
 
 make study goes on in the merged folder with what is missing; rows that another kind of machine made
 (another torch, a GPU instead of a CPU) it measures anew. --summary takes them as they are: tables
@@ -38,7 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("sources", type=Path, nargs="+", metavar="RUN", help="run folders, or their rows/")
     add("--into", type=Path, metavar="RUN", help="run folder to be completed, there or not")
     add("--summary", type=Path, metavar="OUT", help="folder for tables and claims of all rows")
-    add("--models", action="store_true", help="join the models, too")
+    add("--models", action="store_true", help="join the models, too, and which diverged")
     add("--prefer", type=Path, metavar="RUN", help="whose version is taken in a conflict")
     add(
         "--tolerance",
@@ -58,9 +59,9 @@ def merge(options: argparse.Namespace) -> int:
         raise ValueError(f"tolerance must lie in [0, 1), got {options.tolerance}")
     kinds = [ROWS]
     if options.models:
-        from spotter_core.merging.models import MODELS  # torch takes seconds to import
+        from spotter_core.merging.models import FAILURES, MODELS  # torch takes seconds to import
 
-        kinds.append(MODELS)
+        kinds += [MODELS, FAILURES]
     sources = check_sources(options.sources, options.into)
     joined = join(
         sources, options.into, kinds=kinds, tolerance=options.tolerance, prefer=options.prefer
@@ -72,7 +73,8 @@ def merge(options: argparse.Namespace) -> int:
     *lines, last = report_lines(joined, where)
     print(*lines, sep="\n", end="\n" * bool(lines))
     if options.summary is not None:
-        print(*write_summary(joined.taken, options.summary), sep="\n")
+        unsettled = {conflict.name for conflict in joined.unsettled}
+        print(*write_summary(joined.taken, options.summary, unsettled), sep="\n")
     print(last)
     return int(bool(joined.unsettled))
 

@@ -5,8 +5,10 @@ Without torch. For each file, such as ``rows/accuracies/forget3-seed0.json``:
 - in one folder, or the same in several: taken;
 - equal numbers by the same fingerprint, or within the tolerance: the target's is kept, else that of
   the folder first in the alphabet;
-- other numbers, or another fingerprint, which is other code, settings, or another kind of machine:
-  a conflict. Nothing is taken and what the target has stays, unless a folder is preferred.
+- other numbers, or another fingerprint, which is other code, settings, or another kind of machine,
+  or none: a conflict. Nothing is taken and what the target has stays, unless a folder is preferred.
+
+Folders of several profiles or data sets are refused, before anything is written.
 
 A damaged file counts as none. Each file is written whole, and what is decided does not depend on
 the order of the folders, nor on how far a merge came that was killed.
@@ -19,29 +21,36 @@ from typing import Any
 
 from spotter_core.files import write_atomically
 from spotter_core.merging.differences import Difference, largest, row_differences
+from spotter_core.profiles import known_profiles
 from spotter_core.results import load_file
 
 NUMBERS, FINGERPRINT = "other numbers", "made by other code or settings"
 MACHINE = "made by the same code and settings on another kind of machine"
+UNKNOWN = "one of them does not say what made it"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: its fingerprint, what is said of it, and values to be compared."""
+    """What a file holds: its fingerprint, if any, what is said of it, and values to be compared."""
 
-    fingerprint: str
+    fingerprint: str | None
     about: dict[str, Any]
     values: Any = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Files of one kind: where they lie below a run folder, how they are read and compared."""
+    """Files of one kind: where they lie below a run folder, how they are read and compared.
+
+    ``instead`` returns, by the name of a file, what it is in place of: where any folder has that,
+    the file is not joined.
+    """
 
     folder: str
     files: Callable[[Path], Iterable[Path]]
-    read: Callable[[Path], Content]
+    read: Callable[[Path, bytes], Content]
     differences: Callable[[Any, Any], list[Difference]]
+    instead: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +103,10 @@ class Joined:
         return [conflict for conflict in self.conflicts if conflict.settled is None]
 
 
-def read_rows(path: Path) -> Content:
+def read_rows(path: Path, data: bytes) -> Content:
     """Return the content of a rows file; ``ValueError`` if it is damaged."""
-    rows, about = load_file(path)
-    return Content(str(about.get("fingerprint")), about, rows)
+    rows, about = load_file(path, data)
+    return Content(about.get("fingerprint"), about, rows)
 
 
 def rows_below(run: Path) -> list[Path]:
@@ -128,6 +137,30 @@ def check_sources(sources: Sequence[Path], into: Path | None) -> list[Path]:
     return list(found.values())
 
 
+def check_one_study(runs: Sequence[Path], into: Path | None) -> None:
+    """Raise ``ValueError`` unless all rows are of one profile and one data set.
+
+    Args:
+        runs: The folders to be joined, the target, too.
+        into: The target: one that has a profile's name takes that profile's rows alone.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for run in runs:
+        for path in rows_below(run):
+            try:
+                rows, about = load_file(path)
+            except ValueError:  # told of when it is joined
+                continue
+            if rows:
+                found.setdefault((str(about.get("profile", "unknown")), rows[0].dataset), run)
+    parts = [f"{run} has rows of {name} ({data})" for (name, data), run in sorted(found.items())]
+    if len(found) > 1:
+        raise ValueError(f"rows of several studies can't be joined: {'; '.join(parts)}")
+    names = {profile for profile, _ in found}
+    if into is not None and into.name in known_profiles() and names - {into.name}:
+        raise ValueError(f"{into} is for rows of {into.name}, but {parts[0]}")
+
+
 def join(
     sources: Sequence[Path],
     into: Path | None,
@@ -146,12 +179,13 @@ def join(
         prefer: A source, or the target, whose version is taken where others contradict.
 
     Raises:
-        ValueError: If ``prefer`` is none of the folders.
+        ValueError: If ``prefer`` is none of the folders, or not all rows are of one study.
         OSError: If a file can't be written; what was written before is whole.
     """
     runs = [into, *sources] if into else list(sources)
     if prefer is not None and prefer.resolve() not in {run.resolve() for run in runs}:
         raise ValueError(f"prefer must be one of {', '.join(map(str, runs))}; got {prefer}")
+    check_one_study(runs, into)
     found = Joined()
     for kind in kinds:
         names: dict[str, list[tuple[Path, Path]]] = {}
@@ -160,6 +194,8 @@ def join(
                 name = f"{kind.folder}/{path.parent.name}/{path.name}"
                 names.setdefault(name, []).append((run, path))
         for name in sorted(names):
+            if kind.instead and any((run / kind.instead(name)).is_file() for run in runs):
+                continue
             versions = read_versions(names[name], kind, found.damaged)
             chosen = decide(name, versions, kind, found, tolerance, prefer)
             if chosen is not None and into is not None:
@@ -173,12 +209,13 @@ def read_versions(
     """Return the versions of a file; what is wrong with the damaged ones is added to a list."""
     found = []
     for run, path in paths:
+        data = path.read_bytes()  # once: what is copied is what was checked
         try:
-            content = kind.read(path)
+            content = kind.read(path, data)
         except ValueError as error:
             damaged.append(str(error))
             continue
-        found.append(Version(run, path, path.read_bytes(), content))
+        found.append(Version(run, path, data, content))
     return found
 
 
@@ -236,6 +273,8 @@ def contradictions(
 
 def reason(here: Content, there: Content, differ: bool) -> str:
     """Return in words why two versions contradict each other; ``""`` if they do not."""
+    if here.fingerprint is None or there.fingerprint is None:
+        return UNKNOWN
     if here.fingerprint != there.fingerprint:
         work = [content.about.get("work") for content in (here, there)]
         return MACHINE if work[0] is not None and work[0] == work[1] else FINGERPRINT

@@ -1,6 +1,7 @@
-"""Models of several run folders, to be joined as rows are.
+"""Models of several run folders, to be joined as rows are, and why others could not be made.
 
-Two files are the same model if their weights are; how long its making took does not count.
+Two files are the same model if their weights are; how long its making took does not count. A
+failure is joined, so that nobody tries again, unless one of the folders has the model.
 """
 
 from collections.abc import Mapping
@@ -9,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spotter_core.checkpoints import kept_settings, load_tensors
+from spotter_core.checkpoints import parse_tensors
+from spotter_core.failures import ENDING, read_failure
 from spotter_core.merging.differences import Difference
 from spotter_core.merging.joining import Content, Kind
 
 
-def read_model(path: Path) -> Content:
+def read_model(path: Path, data: bytes) -> Content:
     """Return a model's weights and what made it; ``ValueError`` if it is damaged."""
-    tensors, _ = load_tensors(path)
-    settings = str(kept_settings(path))
-    return Content(settings, {"fingerprint": settings}, tensors)
+    tensors, settings = parse_tensors(data, path)
+    return Content(settings or None, {"fingerprint": settings}, tensors)
 
 
 def models_below(run: Path) -> list[Path]:
@@ -51,3 +52,24 @@ def weight_differences(here: Mapping[str, Tensor], there: Mapping[str, Tensor]) 
 
 
 MODELS = Kind("models", models_below, read_model, weight_differences)
+
+
+def read_record(path: Path, data: bytes) -> Content:
+    """Return why a model could not be made; ``ValueError`` if the record is damaged."""
+    settings, reason = read_failure(path, data)
+    return Content(settings or None, {"fingerprint": settings, "reason": reason}, reason)
+
+
+def failures_below(run: Path) -> list[Path]:
+    """Return the records of models that a run folder could not make."""
+    found = sorted((run / "models").glob(f"*/*{ENDING}"))
+    return [path for path in found if not path.name.startswith(".")]
+
+
+FAILURES = Kind(
+    "models",
+    failures_below,
+    read_record,
+    lambda here, there: [],  # the same failure, whatever the words
+    instead=lambda name: f"{name.removesuffix(ENDING)}.safetensors",
+)

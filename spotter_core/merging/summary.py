@@ -5,7 +5,7 @@ would be others; a summary of parts is right where code, settings and data of al
 which rows tell by their ``work``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,37 +31,51 @@ class Gathered:
     Attributes:
         rows: In the order of notebook 08, cells by seed and forget classes.
         cells: Those that are whole.
-        left_out: Measurements that the other cells lack.
+        left_out: Why the other cells are not among them.
         machines: By ``measurement/cell``, where it was measured.
         profile: Its name.
     """
 
     rows: list[Row]
     cells: list[Cell]
-    left_out: dict[Cell, list[str]]
+    left_out: dict[Cell, str]
     machines: dict[str, str]
     profile: str
 
 
-def gather(taken: Mapping[str, Taken]) -> Gathered:
+def gather(taken: Mapping[str, Taken], unsettled: Collection[str] = ()) -> Gathered:
     """Return the rows of a summary.
 
     Args:
         taken: Files by name, as from :func:`~spotter_core.merging.joining.join`.
+        unsettled: Names of files in conflict, of which nothing was taken.
 
     Raises:
         ValueError: If no cell is whole, or the parts are not of the same work.
     """
     by_cell: dict[Cell, dict[str, Taken]] = {}
     for name, file in taken.items():
-        kind, measurement, stem = name.removesuffix(".json").split("/")
-        if kind == "rows" and measurement in (*NEEDED, ATTACKED):
-            by_cell.setdefault(Cell.parse(stem), {})[measurement] = file
-    cells = sorted(by_cell, key=lambda cell: (cell.seed, cell.forget))
-    lacking = {cell: [name for name in NEEDED if name not in by_cell[cell]] for cell in cells}
-    whole = [cell for cell in cells if not lacking[cell]]
+        if (at := place_of(name)) is not None:
+            by_cell.setdefault(at[0], {})[at[1]] = file
+    torn: dict[Cell, list[str]] = {}
+    for at in filter(None, map(place_of, sorted(set(unsettled)))):
+        torn.setdefault(at[0], []).append(at[1])
+    cells = sorted({*by_cell, *torn}, key=lambda cell: (cell.seed, cell.forget))
+    left_out = {}
+    for cell in cells:
+        there = [*by_cell.get(cell, ()), *torn.get(cell, ())]
+        reasons = {
+            "has no": [name for name in NEEDED if name not in there],
+            "is in conflict over": torn.get(cell, []),
+        }
+        if told := [f"{words} {', '.join(names)}" for words, names in reasons.items() if names]:
+            left_out[cell] = " and ".join(told)
+    whole = [cell for cell in cells if cell not in left_out]
     if not whole:
-        raise ValueError(f"no cell has rows of {', '.join(NEEDED)}: run notebooks 02 to 05 first")
+        why = f"no cell has rows of {', '.join(NEEDED)}: run notebooks 02 to 05 first"
+        if torn:
+            why += f", or settle the conflicts of {', '.join(map(str, torn))} (--prefer)"
+        raise ValueError(why)
     check_same_work({cell: by_cell[cell] for cell in whole})
     rows: list[Row] = []
     attacks: list[Row] = []
@@ -74,9 +88,20 @@ def gather(taken: Mapping[str, Taken]) -> Gathered:
         if ATTACKED in files:
             attacks += load_file(files[ATTACKED].path)[0]
         machines |= {f"{name}/{cell}": machine_of(file.about) for name, file in files.items()}
-    left_out = {cell: names for cell, names in lacking.items() if names}
     profile = str(by_cell[whole[0]][NEEDED[0]].about.get("profile"))
     return Gathered([*rows, *attacks], whole, left_out, machines, profile)
+
+
+def place_of(name: str) -> tuple[Cell, str] | None:
+    """Return cell and measurement of a file that a summary reads; ``None`` of another.
+
+    Args:
+        name: As below a run folder.
+    """
+    kind, measurement, stem = name.removesuffix(".json").split("/")
+    if kind != "rows" or measurement not in (*NEEDED, ATTACKED):
+        return None
+    return Cell.parse(stem), measurement
 
 
 def check_same_work(cells: Mapping[Cell, Mapping[str, Taken]]) -> None:
@@ -105,13 +130,16 @@ def chance(rows: Sequence[Row], cell: Cell, classes: int) -> Row:
     )
 
 
-def write_summary(taken: Mapping[str, Taken], out: Path) -> list[str]:
+def write_summary(
+    taken: Mapping[str, Taken], out: Path, unsettled: Collection[str] = ()
+) -> list[str]:
     """Write rows, main table, claims and machines into a folder, named as a study names them.
 
     Args:
         taken: Files by name.
         out: Folder; gets ``08_summary.json``, ``08_main_table.md``, ``08_claims.md`` and
             ``08_machines.md``.
+        unsettled: Names of files in conflict; their cells are left out.
 
     Returns:
         The claims and what was left out, in lines.
@@ -119,7 +147,7 @@ def write_summary(taken: Mapping[str, Taken], out: Path) -> list[str]:
     Raises:
         ValueError: As :func:`gather`, or if there are no rows of a model that the claims need.
     """
-    found = gather(taken)
+    found = gather(taken, unsettled)
     frame = to_frame(found.rows)
     if absent := sorted({*YARDSTICKS, OURS} - set(frame["method"])):
         raise ValueError(f"there are no rows of {', '.join(absent)}, which the claims compare")
@@ -139,5 +167,5 @@ def write_summary(taken: Mapping[str, Taken], out: Path) -> list[str]:
         write_text_atomically(out / name, text + "\n")
     places = len(set(found.machines.values()))
     lines = [verdicts, f"{len(found.cells)} cells, measured on {places} machines: {out}"]
-    lines += [f"left out: {c} has no {', '.join(names)}" for c, names in found.left_out.items()]
+    lines += [f"left out: {cell} {why}" for cell, why in found.left_out.items()]
     return lines
