@@ -110,11 +110,12 @@ class Cluster:
             for item in container.get("env") or []
         }
         log = (self.folder / f"{name}.log").open("w")
+        scratch = tempfile.mkdtemp(dir=self.folder)  # every pod has a /tmp of its own
         with log:  # an empty folder is what the pod finds at its working directory
             self.pods[name] = subprocess.Popen(
                 [*container["command"], *container["args"]],
                 cwd=tempfile.mkdtemp(dir=self.folder),
-                env={"HOME": str(self.folder), **self.image, **variables},
+                env={"HOME": str(self.folder), "TMPDIR": scratch, **self.image, **variables},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

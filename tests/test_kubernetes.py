@@ -3,6 +3,7 @@
 Run by `make test-kubernetes`, which fetches Snakemake's executor and the schemas of Kubernetes.
 """
 
+import base64
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from test_notebooks import NEEDS, ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.kubernetes]
 
 VERSIONS = ("1.30", "1.37")
+STORAGE = "$TMPDIR/storage"
 IMAGE = "registry.invalid/spotter:1"
 
 
@@ -69,6 +71,7 @@ def started(graph, cluster, *options, gpus=0):
         "--workflow-profile", "profiles/kubernetes", "--container-image", IMAGE,
         "--kubernetes-persistent-volumes", f"spotter:{graph.folder}",
         "--precommand", f"cd {graph.folder}", "--default-storage-prefix", str(graph.folder),
+        "--remote-job-local-storage-prefix", STORAGE,
         "--seconds-between-status-checks", "1", "--latency-wait", "5", *options,
     )  # fmt: skip
     command["env"] |= {"PYTHONPATH": plugins(), "KUBECONFIG": str(cluster.config)}
@@ -78,10 +81,9 @@ def started(graph, cluster, *options, gpus=0):
     return ended.returncode, ended.stdout
 
 
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_the_study_runs_by_manifests_that_the_schema_allows(tmp_path, cluster, gpus):
+def test_the_study_runs_by_manifests_that_the_schema_allows(tmp_path, cluster):
     graph = copy_of_the_graph(tmp_path / "project")
-    status, text = started(graph, cluster, gpus=gpus)
+    status, text = started(graph, cluster, gpus=1)
     logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
     assert status == 0, text + logs
     assert jobs(*NEEDS) <= graph.done()
@@ -96,11 +98,13 @@ def test_the_study_runs_by_manifests_that_the_schema_allows(tmp_path, cluster, g
             "volumes"
         ]
         assert container["resources"]["limits"]["memory"]
+        assert base64.b64encode(STORAGE.encode()).decode() in " ".join(container["args"])
+        assert "SPOTTER_CODE" in {item["name"] for item in container["env"]}  # what was planned
     cards = [
         m["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"].get("nvidia.com/gpu")
         for m in cluster.jobs.values()
     ]
-    assert set(cards) == ({"1", None} if gpus else {None})  # the summary reads rows alone
+    assert set(cards) == {"1", None}  # the summary reads rows alone
     assert len(cards) < len(graph.done())  # short steps share a pod
 
 
@@ -114,13 +118,27 @@ def test_a_pod_whose_node_is_lost_is_started_again(tmp_path, cluster):
     assert jobs("01_train_and_retrain") <= graph.done()
 
 
-def test_a_failing_pod_ends_the_study_with_its_sentence(tmp_path, cluster):
+def test_a_failing_pod_ends_the_study_and_the_next_start_completes_it(tmp_path, cluster):
+    """Not what a user would want: this executor (0.5.1) asks for a log that is not there, and stops.
+
+    Where this test fails after an update of it, the sentence in CLUSTER.md may be taken back.
+    """
     graph = copy_of_the_graph(tmp_path / "project")
     graph.write("01_train_and_retrain", "raise KeyError('weights')")
-    status, text = started(graph, cluster, "runs/digits/jobs/01_train_and_retrain/all.done")
+    target = "runs/digits/jobs/01_train_and_retrain/all.done"
+    status, text = started(graph, cluster, target)
     assert status != 0
-    assert "failed" in text
+    assert "Kubernetes request failed" in text
+    assert "previous terminated container not found" in text
+    failed = [name for name, pod in cluster.pods.items() if pod.poll()]
+    assert len(failed) == 1  # was not tried again
+    assert "KeyError: 'weights'" in (tmp_path / f"{failed[0]}.log").read_text()
     assert jobs("01_train_and_retrain").isdisjoint(graph.done())
+
+    graph.write("01_train_and_retrain")
+    status, text = started(graph, cluster, target)
+    assert status == 0, text
+    assert jobs("01_train_and_retrain") <= graph.done()
 
 
 def test_what_a_study_needs_in_the_cluster_is_valid():
@@ -175,4 +193,3 @@ def test_the_image_has_what_the_pods_run():
         assert (ROOT / name).is_file()
     version = re.search(r"^FROM python:(3\.\d+)-slim$", text, flags=re.MULTILINE)[1]
     assert (3, 11) <= tuple(map(int, version.split("."))) < (3, 14)
-    assert sys.version_info >= (3, 11)
