@@ -119,7 +119,7 @@ def test_a_pod_whose_node_is_lost_is_started_again(tmp_path, cluster):
 
 
 def test_a_failing_pod_ends_the_study_and_the_next_start_completes_it(tmp_path, cluster):
-    """Not what a user would want: this executor (0.5.1) asks for a log that is not there, and stops.
+    """Not what one would want: this executor (0.5.1) asks for a log that is not there, and stops.
 
     Where this test fails after an update of it, the sentence in CLUSTER.md may be taken back.
     """
