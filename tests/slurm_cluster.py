@@ -182,7 +182,12 @@ class Slurm:
         lines = self.ask("sinfo", "-h", "-N", "-o", "%N %T", check=False).splitlines()
         return dict(line.split() for line in lines)
 
-    def state_written(self):
+    def resume(self, node):
+        """Have a drained node take jobs again; refused by a controller that has not heard of it."""
+        words = ["scontrol", "update", f"nodename={node}", "state=resume"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    def written(self):
         """When the controller wrote down what it knows of jobs."""
         return (self.folder / "state" / "job_state").stat().st_mtime
 
