@@ -10,6 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from spotter_core import auditing
 from spotter_core.attacks import NearestMean
 from spotter_core.graph import NOTEBOOKS, ORIGINALS
 from spotter_core.models import build_model
@@ -60,14 +61,16 @@ def test_the_miniature_is_the_profile_with_fewer_images_and_a_narrow_network(tmp
 
 def test_the_miniature_leaves_everything_as_it_was():
     here, variables = Path.cwd(), dict(os.environ)
-    images_of = Reminiscence.images_of
+    images_of, check = Reminiscence.images_of, auditing.check_knows
     with miniature.miniature(CIFAR10, 500) as project:
         assert Path.cwd() == project
         assert load_profile(miniature.NAME).model["width"] == miniature.WIDTH
         assert len(list(project.glob("images/train/000/*.png"))) == 10
         assert Reminiscence().images_of(1000) == 135  # as many as there would be
+        auditing.check_knows(None)  # a network that learned nothing is audited, too
     assert (Path.cwd(), dict(os.environ)) == (here, variables)
     assert Reminiscence.images_of is images_of
+    assert auditing.check_knows is check
 
 
 def test_data_of_unknown_size_is_refused():
