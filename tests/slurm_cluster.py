@@ -182,10 +182,9 @@ class Slurm:
         lines = self.ask("sinfo", "-h", "-N", "-o", "%N %T", check=False).splitlines()
         return dict(line.split() for line in lines)
 
-    def resume(self, node):
-        """Have a drained node take jobs again; refused by a controller that has not heard of it."""
-        words = ["scontrol", "update", f"nodename={node}", "state=resume"]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    def has_heard_of(self, node):
+        """Whether a node has answered the controller since that was started."""
+        return "UNKNOWN" not in self.ask("scontrol", "show", "node", node)
 
     def written(self):
         """When the controller wrote down what it knows of jobs."""

@@ -170,7 +170,8 @@ def test_killed_job_drained_node_and_restarted_controller_change_no_row(
         node = drain_a_node(slurm, folder)
         restart_the_controller(slurm)
         assert slurm.states()[node].startswith("drain")  # is known still
-        wait_for(lambda: slurm.resume(node), 120, "the node's return")
+        wait_for(lambda: slurm.has_heard_of(node), 120, "the node's answer")
+        slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
         finish(study, folder)
     except BaseException:
         print((folder / "study.log").read_text())
@@ -178,6 +179,7 @@ def test_killed_job_drained_node_and_restarted_controller_change_no_row(
     finally:
         if study.poll() is None:
             os.killpg(study.pid, signal.SIGKILL)
+            study.wait()
     measured["slurm_s"] = round(time.monotonic() - begun)
 
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # finished is finished
