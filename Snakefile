@@ -30,7 +30,6 @@ sys.path.insert(0, str(Path(workflow.basedir)))
 from spotter_core.files import content_hash, settings_hash
 from spotter_core.graph import NOTEBOOKS, ORIGINALS, Graph, Job
 from spotter_core.outages import survive_outages
-from spotter_core.places import data_root
 from spotter_core.planned import MODELS
 from spotter_core.profiles import load_profile
 from spotter_core.sources import code_fingerprint, notebook_fingerprint
@@ -170,14 +169,9 @@ def resources_of(step):
         "runtime": lambda wildcards, attempt: attempt * takes.minutes + STARTING,
         "mem_mb": lambda wildcards, attempt: attempt * takes.memory,
     }
-    # not even a zero where there is none: Kubernetes would want to know whose GPU it is
-    return found | ({"gpu": takes.gpus} if takes.gpus else {})
-
-
-def planned(step):
-    """Options of a job: the code that it must find, and the cards that it holds."""
-    gpus = GRAPH.takes(step).gpus
-    return f"--planned {CODE[step]}" + (f" --gpus {gpus}" if gpus else "")
+    # not even a zero where there is none: Kubernetes would want to know whose GPU it is; what a job
+    # is told is a resource, too, since other parameters than last time would make it run again
+    return found | {"cards": takes.gpus} | ({"gpu": takes.gpus} if takes.gpus else {})
 
 
 onsuccess:
@@ -209,7 +203,6 @@ rule data:
         f"{RUN}/jobs/data.json",
     params:
         settings=settings_hash([PROFILE.dataset, PROFILE.size]),
-        folder=str(data_root()),
     message:
         "data"
     shell:
@@ -226,7 +219,7 @@ rule originals:
     params:
         plan=lambda w: plan(Job(ORIGINALS, f"seed{w.seed}")),
         cell=lambda w: str(GRAPH.cells(Job(ORIGINALS, f"seed{w.seed}"))[0]),
-        planned=planned(ORIGINALS),
+        code=CODE[ORIGINALS],
     threads: GRAPH.takes(ORIGINALS).threads
     priority: GRAPH.urgency(ORIGINALS)
     resources:
@@ -235,14 +228,14 @@ rule originals:
         "original (seed{wildcards.seed})"
     shell:
         "python -m spotter_core.prepare {PROFILE.name} {params.cell} --run {RUN} --methods original"
-        " {params.planned} > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }};"
+        " --planned {params.code} --gpus {resources.cards} > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }};"
         " echo {params.plan} > {output}"
 
 
 EXECUTE = (
     "python -m spotter_core.execute {params.notebook} {log.notebook} --log {log.text}"
-    " --timeout $((60 * ({resources.runtime} - {STARTING}))) {params.planned}"
-    " {params.parameters} && echo {params.plan} > {output}"
+    " --timeout $((60 * ({resources.runtime} - {STARTING}))) --planned {params.code}"
+    " --gpus {resources.cards} {params.parameters} && echo {params.plan} > {output}"
 )
 
 # A rule for the job over all cells; where they are divided, one more for the jobs of the parts.
@@ -265,7 +258,7 @@ for NAME in NOTEBOOKS:
                 text=f"{RUN}/jobs/{NAME}/{FILE}.log",
             params:
                 notebook=f"notebooks/{NAME}.ipynb",
-                planned=planned(NAME),
+                code=CODE[NAME],
                 plan=lambda w, job=job_of: plan(job(w)),
                 parameters=lambda w, job=job_of: parameters(job(w)),
             threads: GRAPH.takes(NAME).threads

@@ -33,7 +33,7 @@ def lock_folder() -> Path:
 
 
 def take_cards(wanted: int, count: int, folder: Path) -> None:
-    """Choose cards for this process and those that it starts, and hold them until it ends.
+    """Choose cards for this process and those that it starts, and hold them until this one ends.
 
     Nothing is chosen where ``CUDA_VISIBLE_DEVICES`` is set, or where there is no choice. If other
     jobs hold too many, the missing ones are shared with them, and the log says so.

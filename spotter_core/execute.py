@@ -1,9 +1,9 @@
-"""Executing a notebook from the command line: papermill, and four things more.
+"""Executing a notebook from the command line: papermill, and what a job needs besides.
 
-Layer 2, without torch: unknown parameters are refused; an error is told in one sentence that names
-notebook, cell and exception; the executed copy and the log are kept then too, and a copy that ended
-well says what it took. The graph's jobs are
-``python -m spotter_core.execute NOTEBOOK OUTPUT --log FILE -p NAME YAML``.
+Layer 2, without torch: unknown parameters and changed code are refused; an error is told in one
+sentence that names notebook, cell and exception; the executed copy and the log are kept then too,
+and a copy that ended well says what it took; a card is held where others compute beside it.
+The graph's jobs are ``python -m spotter_core.execute NOTEBOOK OUTPUT --log FILE -p NAME YAML``.
 """
 
 import argparse

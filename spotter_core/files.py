@@ -15,7 +15,6 @@ import mmap
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
         )
         os.close(handle)
         temporary = Path(name)
         try:
+            _remove_abandoned(path, now=temporary.stat().st_mtime)
             yield temporary
             temporary.chmod(0o644)  # mkstemp writes 600, useless on a shared disk
             temporary.replace(path)
@@ -56,12 +55,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove temporary files of ``path`` that no living writer can have."""
+def _remove_abandoned(path: Path, now: float) -> None:
+    """Remove temporary files of ``path`` that no living writer has, by the disk's own clock."""
     known = f".{glob.escape(path.name)}.????????{glob.escape(path.suffix)}"  # as mkstemp names them
     for left in path.parent.glob(known):
         with contextlib.suppress(OSError):  # another was faster, or it is not ours
-            if time.time() - left.stat().st_mtime > ABANDONED:
+            if now - left.stat().st_mtime > ABANDONED:
                 left.unlink()
 
 

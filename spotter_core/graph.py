@@ -250,9 +250,9 @@ class Graph:
         """Return the name under which a cluster joins jobs into one; ``None`` for a job alone.
 
         A job takes 15 to 20 s to start there. ``"cells"`` is all that is done with the cells of a
-        part in one go, ``"pictures"`` what draws them and the notebooks that are brief: jobs that
-        nothing waits for. A job that makes models or rows for others is in no company that would
-        keep these waiting.
+        part in one go: what needs their models alone waits for their measurements, too, which
+        are short beside them. ``"pictures"`` is what draws them and the notebooks that are
+        brief: jobs that nothing waits for.
         """
         step, parts = job.step, {name: len(self.shares[name]) for name in OF_ONE_CELL}
         if step in OF_ONE_CELL and self.is_divided(step):

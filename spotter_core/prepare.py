@@ -46,8 +46,9 @@ def missing(
     A model that was tried and diverged is not among them: to try again is in vain.
     """
     wanted = dict.fromkeys(("original", *methods, *mapped))
-    gone = [m for m in wanted if has_diverged(study, cell, m)]
-    left = [m for m in wanted if m not in gone and not is_made(study, cell, m)]
+    unmade = [m for m in wanted if not is_made(study, cell, m)]
+    gone = [m for m in unmade if has_diverged(study, cell, m)]
+    left = [m for m in unmade if m not in gone]
     if mapped and (left or not has_map(study, cell, [m for m in mapped if m not in gone])):
         left.append("map")
     return left

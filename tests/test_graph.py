@@ -318,6 +318,14 @@ CORE_EDITS = {
 }
 
 
+def test_what_a_job_may_take_changes_nothing_that_is_made(finished):
+    profile = finished.folder / "profiles" / "digits.yaml"
+    text = re.sub(r"^(minutes|threads):.*\n", "", profile.read_text("utf-8"), flags=re.MULTILINE)
+    text += "minutes: 20\nmemory: 3000\nthreads: 1\ngpus: 1\n"
+    profile.write_text(text, encoding="utf-8")
+    assert finished.planned() == set()
+
+
 def test_a_second_start_has_nothing_to_do(finished):
     before = {path: path.stat().st_mtime_ns for path in finished.run.rglob("*")}
     assert finished.planned() == set()

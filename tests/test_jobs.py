@@ -138,8 +138,8 @@ def test_the_profiles_divide_what_there_is(name):
 
 
 @pytest.mark.parametrize("name", ["slurm", "kubernetes"])
-def test_a_workflow_profile_names_rules_that_exist(name):
-    """A misspelt rule would be grouped with nothing, in silence."""
+def test_a_workflow_profile_names_groups_that_exist(name):
+    """A misspelt one would join nothing, in silence."""
     path = ROOT / "profiles" / name / "config.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     graph = study(3, 2, dict.fromkeys(OF_ONE_CELL, 6))
@@ -149,7 +149,7 @@ def test_a_workflow_profile_names_rules_that_exist(name):
 
 
 @pytest.mark.parametrize("jobs", [None, {"02_unlearn": 2}, dict.fromkeys(OF_ONE_CELL, 6)])
-def test_no_job_that_others_wait_for_is_joined_with_what_they_do_not_need(jobs):
+def test_nothing_waits_for_pictures_and_a_cell_is_joined_with_itself_alone(jobs):
     graph = study(3, 2, jobs)
     for job in graph.jobs:
         for other in graph.needs(job):

@@ -174,6 +174,15 @@ def test_the_first_notebook_is_never_told_to_be_divided_into_one_part():
     assert divided.warnings == []
 
 
+def test_what_only_draws_is_held_against_its_own_lower_limits():
+    draws = replace(MEASURED.steps["08_summary"], start=Work(1440), memory=2500.0)
+    costs = replace(MEASURED, steps={**MEASURED.steps, "08_summary": draws})
+    late, large = planned(costs, minutes=60, memory=4000).warnings
+    assert "is expected to take 25 min, over the limit of 15" in late
+    assert late.endswith("minutes: 130")  # a quarter of which suffices
+    assert large.endswith("over the declared 2000: set memory: 6200")
+
+
 def test_memory_over_what_is_declared_is_named():
     steps = {**MEASURED.steps, "09_audit": replace(MEASURED.steps["09_audit"], memory=3100.0)}
     (told,) = planned(replace(MEASURED, steps=steps)).warnings

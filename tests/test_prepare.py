@@ -6,6 +6,7 @@ import pytest
 from tiny import CELL, make_project
 
 from spotter_core import maps, prepare
+from spotter_core.failures import save_failure
 from spotter_core.planned import MODELS
 from spotter_core.prepare import command, has_diverged, is_made, main, missing
 from spotter_core.sources import code_fingerprint
@@ -127,6 +128,16 @@ def test_an_oracle_that_diverged_is_told_in_one_line(study, monkeypatch, capsys)
     monkeypatch.setattr(Study, "made", diverge)
     assert run(study, ["retrain"]) == 2
     assert capsys.readouterr().err == "the loss is not finite\n"
+
+
+def test_a_model_that_is_there_counts_for_more_than_a_failure_beside_it(study):
+    """As a merge leaves them, where one machine's training diverged and another's did not."""
+    methods = ["original", "delete"]
+    assert run(study, methods, methods) == 0
+    settings = study.fingerprint(CELL, "delete")
+    save_failure(study.path(CELL, "delete"), settings=settings, reason="the loss is not finite")
+    assert has_diverged(study, CELL, "delete")
+    assert missing(study, CELL, methods, methods) == []
 
 
 def test_other_code_than_was_planned_makes_nothing(study, capsys):

@@ -220,20 +220,23 @@ class Plan:
         """What will go wrong if it is run like this, and what to change."""
         profile, found = self.graph.profile, []
         for step in self.steps:
+            takes = self.graph.takes(step.name)
             for minutes, which in ((step.minutes, "part"), (step.all_minutes, "all")):
-                if minutes is None or minutes <= NEAR * profile.minutes:
+                if minutes is None or minutes <= NEAR * takes.minutes:
                     continue
-                over = minutes > profile.minutes
+                over = minutes > takes.minutes
                 word = "over" if over else "near"
-                least = 10 * int(-(-minutes / NEAR // 10))
+                scale = profile.minutes / takes.minutes
+                least = 10 * int(-(-scale * minutes / NEAR // 10))
                 found.append(
                     f"{step.name} ({which}) is expected to take {minutes:.0f} min, {word} the "
-                    f"limit of {profile.minutes}: {self._advice(step, which, least)}"
+                    f"limit of {takes.minutes}: {self._advice(step, which, least)}"
                 )
-            if step.memory > profile.memory:
+            if step.memory > takes.memory:
+                least = round(1.25 * step.memory * profile.memory / takes.memory, -2)
                 found.append(
                     f"{step.name} took {step.memory:.0f} MB where it was measured, over the "
-                    f"declared {profile.memory}: set memory: {round(1.25 * step.memory, -2):.0f}"
+                    f"declared {takes.memory}: set memory: {least:.0f}"
                 )
         return found
 
@@ -253,7 +256,7 @@ class Plan:
         cost, own = self.costs.steps[name], len(self.graph.own_cells(name))
         hard = len(self.graph.hard_cells(name))
         rate = self._rate
-        room = NEAR * 60 * self.graph.profile.minutes - self.way.startup - cost.start.at(rate)
+        room = NEAR * 60 * self.graph.takes(name).minutes - self.way.startup - cost.start.at(rate)
         shared = cost.shown.at(rate) * own + cost.rest.at(rate) * (own - hard)
         each = cost.made.at(rate) + shared / hard
         most = math.floor(room / each) if each else hard
