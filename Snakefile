@@ -86,19 +86,13 @@ if "SPOTTER_DATA" in os.environ:
 
 
 def refuse_more_than_there_is():
-    """Stop where jobs ask for more than one may hold: Snakemake would give them less, in silence."""
+    """Stop where a job asks for more GPUs than it may hold: Snakemake would give it less, in silence."""
     held = workflow.global_resources.get("gpu")
-    most = {"gpus": held and held.value}
-    if not workflow.local_exec:
-        most["threads"] = workflow.resource_settings.cores
-    words = {"gpus": "--resources gpu", "threads": "--cores"}
-    for name, limit in most.items():
-        wanted = getattr(PROFILE, name)
-        if limit is not None and wanted > limit:
-            sys.exit(
-                f"profile {PROFILE.name!r}: a job takes {wanted} {name}, but may hold {limit} here: "
-                f"set {name} of the profile to less, or start with {words[name]}={wanted}"
-            )
+    if held and PROFILE.gpus > held.value:
+        sys.exit(
+            f"profile {PROFILE.name!r}: a job takes {PROFILE.gpus} gpus, but may hold {held.value} "
+            f"here: set gpus of the profile to less, or start with --resources gpu={PROFILE.gpus}"
+        )
 
 
 if STARTED:

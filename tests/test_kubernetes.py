@@ -58,14 +58,14 @@ def cluster(tmp_path):
     cluster.close()
 
 
-def started(graph, cluster, *options, gpus=0, threads=1):
+def started(graph, cluster, *options, gpus=0):
     """Run a copy of the graph on the stand-in; return exit status and what was printed."""
     (graph.folder / "spotter_core" / "execute.py").write_text(STAND_IN, encoding="utf-8")
     profile = graph.folder / "profiles" / "digits.yaml"
     text = profile.read_text(encoding="utf-8")
     divided = {"02_unlearn": 2, "03_over_unlearning": 2, "01_train_and_retrain": 2}
-    text = re.sub(r"^(jobs|gpus|memory|threads):.*\n", "", text, flags=re.MULTILINE)
-    text += f"jobs: {json.dumps(divided)}\ngpus: {gpus}\nthreads: {threads}\n"
+    text = re.sub(r"^(jobs|gpus|memory):.*\n", "", text, flags=re.MULTILINE)
+    text += f"jobs: {json.dumps(divided)}\ngpus: {gpus}\n"
     profile.write_text(text, encoding="utf-8")
     (graph.folder / "spotter_core" / "prepare.py").write_text("", encoding="utf-8")
     command = graph.command(
@@ -143,14 +143,6 @@ def test_a_failing_pod_ends_the_study_and_the_next_start_completes_it(tmp_path, 
     status, text = started(graph, cluster, target)
     assert status == 0, text
     assert jobs("01_train_and_retrain") <= graph.done()
-
-
-def test_more_threads_than_a_pod_may_have_are_refused(tmp_path, cluster):
-    graph = copy_of_the_graph(tmp_path / "project")
-    status, text = started(graph, cluster, "--cores", "1", threads=2)
-    assert status != 0
-    assert "a job takes 2 threads, but may hold 1 here" in text
-    assert not cluster.jobs
 
 
 def test_pods_keep_their_copies_out_of_the_folder_that_they_share():
