@@ -116,7 +116,7 @@ test-slurm: $(READY) .tools/slurm/.ready ## run the study through SLURM on this 
 	PYTHONPATH=$(CURDIR)/.tools/slurm pytest -m slurm --timeout 5400 tests/test_slurm.py $(ARGS)
 
 test-kubernetes: $(READY) .tools/kubernetes/.ready ## check what a Kubernetes cluster would be given
-	PYTHONPATH=$(CURDIR)/.tools/kubernetes pytest -m kubernetes tests/test_kubernetes.py $(ARGS)
+	PYTHONPATH=$(CURDIR)/.tools/kubernetes pytest -m kubernetes --timeout 900 tests/test_kubernetes.py $(ARGS)
 
 tune: $(READY) ## choose the settings of a profile's methods anew, on validation images
 	@python -m spotter_core.tuning $(PROFILE)
