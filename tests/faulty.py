@@ -188,7 +188,7 @@ class Faulty:
         """The jobs that a start would run."""
         status, text = self.start("--dry-run", **options)
         assert status == 0, text
-        return set(re.findall(r"^Job \d+: (.* \(\w+\))$", text, flags=re.MULTILINE))
+        return set(re.findall(r"^ *Job \d+: (.* \(\w+\))$", text, flags=re.MULTILINE))
 
     def limit_cells(self, seconds):
         """Let no cell of a notebook run longer than so many seconds, whatever the profile says."""

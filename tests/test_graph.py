@@ -122,7 +122,7 @@ class Graph:
         """The jobs that a start would run, as ``notebook (job)``, besides data and last message."""
         status, text = self.start("--dry-run")
         assert status == 0, text
-        return set(re.findall(r"^Job \d+: (\w+ \(\w+\))$", text, flags=re.MULTILINE))
+        return set(re.findall(r"^ *Job \d+: (\w+ \(\w+\))$", text, flags=re.MULTILINE))
 
     def done(self):
         """The jobs that ended well."""
