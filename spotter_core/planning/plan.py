@@ -233,10 +233,10 @@ class Plan:
                     f"limit of {takes.minutes}: {self._advice(step, which, least)}"
                 )
             if step.memory > takes.memory:
-                least = round(1.25 * step.memory * profile.memory / takes.memory, -2)
+                enough = round(1.25 * step.memory * profile.memory / takes.memory, -2)
                 found.append(
                     f"{step.name} took {step.memory:.0f} MB where it was measured, over the "
-                    f"declared {takes.memory}: set memory: {least:.0f}"
+                    f"declared {takes.memory}: set memory: {enough:.0f}"
                 )
         return found
 
