@@ -32,7 +32,7 @@ def lock_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"spotter-cards-{os.getuid()}"
 
 
-def take_cards(wanted: int, count: int, folder: Path) -> None:
+def take_cards(wanted: int, count: int | None = None, folder: Path | None = None) -> None:
     """Choose cards for this process and those that it starts, and hold them until this one ends.
 
     Nothing is chosen where ``CUDA_VISIBLE_DEVICES`` is set, or where there is no choice. If other
@@ -40,12 +40,15 @@ def take_cards(wanted: int, count: int, folder: Path) -> None:
 
     Args:
         wanted: How many.
-        count: How many there are.
-        folder: Of the locks.
+        count: How many there are; the driver is asked by default, if there may be a choice.
+        folder: Of the locks; :func:`lock_folder` by default.
     """
-    if VISIBLE in os.environ or wanted < 1 or count < 2:
+    if VISIBLE in os.environ or wanted < 1:
         return
-    wanted = min(wanted, count)
+    count = count_cards() if count is None else count
+    if count < 2:
+        return
+    wanted, folder = min(wanted, count), folder or lock_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     chosen = []
     for card in range(count):

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from spotter_core.cards import count_cards, lock_folder, take_cards
+from spotter_core.cards import take_cards
 from spotter_core.files import project_root, write_text_atomically
 from spotter_core.frontends import STATIC
 from spotter_core.planned import announce, refuse_changed
@@ -162,8 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.basicConfig(stream=stream, level=logging.INFO, format="%(message)s", force=True)
             try:
                 parameters = parse_parameters(options.parameter)
-                if options.gpus:
-                    take_cards(options.gpus, count_cards(), lock_folder())
+                take_cards(options.gpus)
                 if options.planned:
                     refuse_changed(options.notebook, options.planned)
                     announce(options.notebook, options.planned)

@@ -35,7 +35,7 @@ def survive_outages(executor: type[Any]) -> None:
             kept.add(job.external_jobid)
             yield job
         for job in asked:
-            if job.external_jobid not in kept | ended:
+            if job.external_jobid not in kept and job.external_jobid not in ended:
                 yield job
 
     executor.report_job_success = noted(executor.report_job_success)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotter_core.cards import count_cards, lock_folder, take_cards
+from spotter_core.cards import take_cards
 from spotter_core.checkpoints import kept_settings
 from spotter_core.failures import load_failure
 from spotter_core.maps import embedding_map, has_map
@@ -90,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["TQDM_DISABLE"] = "1"  # a bar in a pipe is a hundred lines
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     try:
-        if options.gpus:
-            take_cards(options.gpus, count_cards(), lock_folder())
+        take_cards(options.gpus)
         if options.planned:
             refuse_other("the models' code", code_fingerprint(MODELS), options.planned)
         study = Study(options.profile, root=options.run, device=options.device)
