@@ -1,6 +1,7 @@
 """The README's tables, numbers and pictures are those of the committed rows."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,21 @@ def test_the_tables_are_computed_from_the_committed_rows(figures):
         assert kept == to_markdown(table) + "\n", name
 
 
+def as_recorded(path: Path) -> str:
+    """Return a file's text as git holds it, and as it lies where git does not hold it.
+
+    `make study` writes its own over it, whose last digits are this machine's.
+    """
+    command = ("git", "-C", str(ROOT), "show", f":{path.relative_to(ROOT).as_posix()}")
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    return path.read_text(encoding="utf-8") if told.returncode else told.stdout
+
+
 @every_study
 def test_the_readme_carries_every_studys_claims_and_leads_to_its_tables(figures):
-    assert (figures / "08_claims.md").read_text(encoding="utf-8").strip() in README
+    assert as_recorded(figures / "08_claims.md").strip() in README
     for name in ("08_main_table.md", "08_published.md"):
-        table = (figures / name).read_text(encoding="utf-8").strip()
+        table = as_recorded(figures / name).strip()
         assert table in README or f"](figures/{figures.name}/{name})" in README
 
 
