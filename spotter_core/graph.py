@@ -300,26 +300,27 @@ class Graph:
         }
 
     def needs(self, job: Job) -> list[Job]:
-        """Return the jobs that a job waits for.
+        """Return the jobs that a job waits for, those left out for which one of these waits anyway.
 
         A part waits for the parts that make the same cells; what runs over all cells waits for its
-        own parts, and for all parts of what it needs.
+        own parts, and of what it needs for the parts that none of its own waits for; what looks at
+        the first cell, for the parts that make this one.
         """
         if job.step == ORIGINALS:
             return []
+        notebook = NOTEBOOKS[job.step]
+        cells = self.own_cells(job.step) if notebook.of == "first" else self.cells(job)
+        if job.step == FIRST and not job.draws:
+            seeds = {cell.seed for cell in cells}
+            return [Job(ORIGINALS, f"seed{seed}") for seed in sorted(seeds)]
+        own: list[Job] = []
+        others: dict[Job, None] = {}
         if job.draws and self.is_divided(job.step):
-            found = dict.fromkeys(self.parts(job.step))
-            for other in NOTEBOOKS[job.step].shows:
-                found |= dict.fromkeys(self.parts(other))
-        elif job.step == FIRST and not job.draws:
-            seeds = {cell.seed for cell in self.cells(job)}
-            found = {Job(ORIGINALS, f"seed{seed}"): None for seed in sorted(seeds)}
-        else:
-            found = {}
-        for other in NOTEBOOKS[job.step].needs:
-            if job.draws or not self.is_divided(other):
-                found |= dict.fromkeys(self.parts(other))
-            else:
-                made_by = self._part_of[other]
-                found |= {made_by[cell]: None for cell in self.cells(job) if cell in made_by}
-        return list(found)
+            own = self.parts(job.step)
+            for other in notebook.shows:
+                others |= dict.fromkeys(self.parts(other))
+        for other in notebook.needs:
+            made_by = self._part_of[other]
+            others |= {made_by[cell]: None for cell in cells if cell in made_by}
+        awaited = {other for part in own for other in self.needs(part)}
+        return own + [other for other in others if other not in awaited]

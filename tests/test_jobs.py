@@ -41,6 +41,13 @@ def waits_for(graph, job):
     return found
 
 
+def looked_at(graph, job):
+    """The cells that a job reads: of what looks at the first alone, this one."""
+    cells = graph.cells(job)
+    first = job.step != ORIGINALS and NOTEBOOKS[job.step].of == "first"
+    return set(cells[:1] if first else cells)
+
+
 DIVIDED = st.dictionaries(st.sampled_from(sorted(NOTEBOOKS)), st.integers(1, 9), max_size=6)
 
 
@@ -72,9 +79,27 @@ def test_a_job_waits_for_all_that_makes_its_cells_and_for_nothing_that_comes_lat
         for other in needed:
             makers = [part for part in graph.parts(other) if part in before]
             made = {cell for part in makers for cell in graph.cells(part)}
-            assert set(graph.cells(job)) <= made
+            assert looked_at(graph, job) <= made
         if job.draws and graph.is_divided(job.step):
             assert set(graph.parts(job.step)) <= before
+
+
+def test_what_looks_at_the_first_cell_waits_for_its_models_alone():
+    graph = study(3, 2, {"02_unlearn": 6})
+    assert graph.needs(Job("00_tour", "all")) == [Job("02_unlearn", "part0")]
+    assert graph.needs(Job("09_audit", "all")) == [Job("02_unlearn", "part0")]
+
+
+def test_what_draws_names_none_for_which_its_parts_wait_anyway():
+    """A thousand parts of two notebooks would else be looked at twice whenever one has ended."""
+    graph = study(3, 2, {"02_unlearn": 6, "03_over_unlearning": 6})
+    last = Job("03_over_unlearning", "all")
+    assert graph.needs(last) == graph.parts("03_over_unlearning")
+    assert set(graph.parts("02_unlearn")) <= waits_for(graph, last)
+    # but what is divided by a few cells needs the others' models, too
+    few = study(3, 2, {"02_unlearn": 6, "07_ablation": 3}, ablation_seeds=(0,))
+    unlearned = [need for need in few.needs(Job("07_ablation", "all")) if need.step == "02_unlearn"]
+    assert {cell.seed for need in unlearned for cell in few.cells(need)} == {1}
 
 
 def test_a_part_waits_for_the_parts_of_its_own_cells_alone():
@@ -104,7 +129,7 @@ def test_parts_of_the_ablation_and_of_the_battery_share_the_cells_that_take_long
     for part in graph.parts("04b_relearning_battery"):  # who has none of them takes all for hard
         assert [cell.seed for cell in graph.cells(part)].count(0) == 1
     last = Job("04b_relearning_battery", "all")
-    assert Job("02_unlearn", "all") in graph.needs(last)
+    assert Job("02_unlearn", "all") in waits_for(graph, last)
 
 
 def test_no_list_of_cells_outgrows_an_argument_of_a_command():
