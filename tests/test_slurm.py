@@ -144,18 +144,26 @@ def drain_a_node(slurm, folder):
     return node
 
 
-def restart_the_controller(slurm):
-    """Kill the controller and start it again after a while: what runs goes on.
+def restart_the_controller(slurm, folder):
+    """Kill the controller and start it again after a while: what runs goes on, or has ended well.
 
     Not before it has written down that the jobs run: one that does not know would start them again.
     """
-    wait_for(slurm.working, 300, "the work of all jobs")
-    running, begun = slurm.working(), time.time()
-    wait_for(lambda: slurm.written() > begun, 120, "the controller's notes")
+    running = None
+    while not running or running != slurm.working():
+        wait_for(slurm.working, 300, "the work of all jobs")
+        running, before, begun = slurm.working(), done(folder), time.time()
+        wait_for(lambda since=begun: slurm.written() > since, 120, "the controller's notes")
     slurm.stop_controller()
     time.sleep(OUTAGE)
+    ended = done(folder) - before  # by what ran: nobody was there to start another job
     slurm.start_controller()
-    wait_for(lambda: running & {job.job for job in slurm.running()}, 60, "jobs that ran before")
+    going = len(running) - len(ended)
+    wait_for(
+        lambda: len(running & {job.job for job in slurm.running()}) >= going,
+        60,
+        f"that {going} of the jobs {running} go on, as {ended} ended meanwhile,",
+    )
 
 
 def test_killed_job_drained_node_and_restarted_controller_change_no_row(
@@ -169,7 +177,7 @@ def test_killed_job_drained_node_and_restarted_controller_change_no_row(
     try:
         kept = kill_a_job(slurm, folder, measured)
         node = drain_a_node(slurm, folder)
-        restart_the_controller(slurm)
+        restart_the_controller(slurm, folder)
         assert slurm.states()[node].startswith("drain")  # is known still
         wait_for(lambda: slurm.has_heard_of(node), 120, "the node's answer")
         slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
